@@ -1,0 +1,23 @@
+"""``kernelproof generate``: write a kernel and its certificate."""
+
+from __future__ import annotations
+
+import argparse
+
+from kernelproof.cli.files import require_writable
+from kernelproof.cli.unbuilt import refuse
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    refuse({"--vjp": arguments.vjp})
+    require_writable(arguments.output, "the kernel")
+    from kernelproof.numeric.kernel import generate
+    from kernelproof.symbolic.registry import parse_variant
+
+    variant = parse_variant(arguments.phase, arguments.variant)
+    kernel = generate(arguments.phase, backend=arguments.backend, dtype=arguments.dtype, **variant)
+    source, certificate = kernel.save(arguments.output)
+    print(f"kernel       {source}")
+    print(f"certificate  {certificate}")
+    print(f"licensed by  {', '.join(map(str, kernel.theorems)) or 'its definition alone'}")
+    return 0

@@ -1,0 +1,20 @@
+"""``kernelproof run``: the main job on a text, ending with the path of its report."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    from kernelproof.main_job import run
+
+    path = run(
+        arguments.text_file,
+        arguments.output,
+        tokenizer=arguments.tokenizer,
+        max_tokens=arguments.max_tokens,
+        seed=arguments.seed,
+        progress=True,
+    )
+    print(path)
+    return 0

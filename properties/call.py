@@ -1,0 +1,103 @@
+"""Calling a target as the contract says: arguments by position, options by keyword, an array back.
+
+Guarantees: the target gets writable arrays of its own, so nothing it does to them reaches the caller; the result is NumPy's, in memory
+of its own; whatever the target raises comes out as :class:`TargetRaised`, never mixed up with a fault of ours.
+Cannot see: a target that kills or blocks the process.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kernelproof.properties.model import Inputs
+from kernelproof.properties.shapes import PhaseShape
+from kernelproof.properties.values import Array
+
+
+class TargetRaised(Exception):
+    """The target failed on a valid input: it raised, or returned something that is no array."""
+
+    def __init__(self, text: str, inputs: Inputs) -> None:
+        super().__init__(text)
+        self.text = text
+        self.inputs = inputs
+
+
+def _unchanged(array: Array) -> Any:
+    return array
+
+
+def as_array(result: object) -> Array:
+    """A numeric NumPy array from what a target returned, or a TypeError."""
+    if isinstance(result, (np.ndarray, np.generic, int, float)) or hasattr(result, "__array__"):
+        array = np.asarray(result)
+    elif hasattr(result, "__dlpack__"):
+        array = np.from_dlpack(result)
+    else:
+        raise TypeError("expected one array")
+    # V: the extension types of ml_dtypes
+    if array.dtype.kind not in "fiubV":
+        raise TypeError(f"expected numbers, got dtype {array.dtype}")
+    return array
+
+
+def one_line(error: BaseException) -> str:
+    """Type and text of an exception on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """The function under test, called in its phase's signature. ``to_target`` and ``to_numpy`` cross to another array library."""
+
+    function: Callable[..., Any]
+    shape: PhaseShape
+    to_target: Callable[[Array], Any] = _unchanged
+    to_numpy: Callable[[Any], Array] = as_array
+
+    def __call__(self, tensors: Mapping[str, Array], options: Mapping[str, object]) -> Array:
+        """The result for fresh copies of the inputs."""
+        given = Inputs(dict(tensors), dict(options))
+        return np.array(self.raw(given.copy(), given), copy=True)
+
+    def raw(self, handed: Inputs, shown: Inputs | None = None) -> Array:
+        """The result itself for exactly these arrays, no copies anywhere; ``shown`` is what a failure reports as the input."""
+        tensors = {name: self.to_target(array) for name, array in handed.tensors.items()}
+        options = {
+            name: self.to_target(value) if isinstance(value, np.ndarray) else value
+            for name, value in handed.options.items()
+        }
+        shape = self.shape
+        if shape.packed:
+            name, members = shape.packed
+            tensors = {**tensors, name: {member: tensors[member] for member in members}}
+        positional = [options.pop(name) if name in shape.positional else tensors[name] for name in shape.arguments]
+        result = self._guarded(positional, options, shown or handed)
+        try:
+            return self.to_numpy(result)
+        except Exception as error:
+            raise TargetRaised(
+                f"returned {_kind(result)}, which is no array: {one_line(error)}", shown or handed
+            ) from error
+
+    def _guarded(self, positional: list[Any], options: dict[str, Any], shown: Inputs) -> Any:
+        try:
+            # an overflow that a target warns about is judged by its result alone
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self.function(*positional, **options)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # SystemExit and the like too: a kernel has no business ending the process
+            raise TargetRaised(f"raised {one_line(error)}", shown) from error

@@ -1,0 +1,37 @@
+"""How hard to search: numbers of examples, seconds and sizes, by the name of a profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kernelproof.symbolic.errors import InputError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """``examples`` a property, ``seconds`` for all properties together; ``shrink_seconds`` bounds the search for a smaller failure."""
+
+    name: str
+    examples: int
+    seconds: float
+    shrink_seconds: float
+    largest: int
+    #: sizes on both sides of common block lengths; one axis of an example at most has one of them
+    boundaries: tuple[int, ...]
+
+
+PROFILES = {
+    "quick": Profile("quick", 25, 10.0, 2.0, 40, ()),
+    "standard": Profile("standard", 100, 60.0, 5.0, 40, (63, 64, 65, 127, 128, 129)),
+    # bounded by its seconds, not by its examples
+    "thorough": Profile(
+        "thorough", 1_000_000, 600.0, 20.0, 64, (63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 513, 1023, 1025)
+    ),
+}
+
+
+def profile_named(name: str) -> Profile:
+    """The profile, or an :class:`InputError` that lists them."""
+    if name not in PROFILES:
+        raise InputError(f"choosing a profile: {name!r} is not known; choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]

@@ -1,0 +1,177 @@
+"""A failure as a Python program that its reader can paste and run: it loads the target, makes the inputs, and asserts.
+
+Guarantees: the assertion fails where the bug is and holds for a right kernel, both within the finding's bound; the inputs are bit for
+bit those of the failure: literals, or beyond 256 elements the recipe itself (checked when written), or packed bytes. It needs
+NumPy and the target alone.
+Cannot see: a function that only lives in memory; the program says where to import it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import textwrap
+
+import numpy as np
+
+from kernelproof.properties import values, views
+from kernelproof.properties.harness import call_text
+from kernelproof.properties.literals import MOST_LITERALS, literal, packed, type_text, wrapped
+from kernelproof.properties.model import Case, Finding, Inputs, dtype_named
+from kernelproof.properties.targets import Target
+
+_RECIPE_SOURCE = (values.generator, values.make_floats, values._floats, values._with_one_large)
+
+
+def reproducer(target: Target, property_id: str, theorem: str, case: Case, finding: Finding) -> str:
+    """The program. ``finding.script`` and ``finding.assertion`` are explained at :class:`Finding`."""
+    inputs = finding.inputs or Inputs({}, {})
+    named = {**inputs.tensors, **inputs.options, **inputs.extras}
+    lines = [f"{name} = {_value(name, value, case)}" for name, value in named.items()]
+    call = call_text(case.shape, inputs)
+    run = finding.script or f"observed = np.asarray({call})"
+    ending = _ending(finding)
+    body = "\n".join([*lines, "", run, *ending])
+    parts = [
+        _comment(f"{property_id}: {theorem}"),
+        *([_comment(finding.message)] if finding.message else []),
+        "from __future__ import annotations\n",
+        _imports(body),
+        *_helpers(body),
+        _loading(target),
+        body,
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def raised_finding(text: str, inputs: Inputs, case: Case) -> Finding:
+    """The finding for a target that raised, or returned no array."""
+    call = call_text(case.shape, inputs)
+    script = f"""\
+try:
+    result = {call}
+    is_array = hasattr(result, "__array__") or hasattr(result, "__dlpack__") or isinstance(result, (int, float))
+    observed = "a result" if is_array and np.asarray(result).dtype.kind in "fiubV" else f"returned {{result!r}}"
+except BaseException as error:
+    observed = f"raised {{type(error).__name__}}: {{error}}\""""
+    return Finding(
+        ok=False,
+        observed=text,
+        expected="a result",
+        message=f"the target {text}",
+        inputs=inputs,
+        script=script,
+        assertion='observed == "a result"',
+    )
+
+
+def _ending(finding: Finding) -> list[str]:
+    """Print what came out and assert what should have."""
+    message = repr(finding.message or "the property does not hold")
+    show = ['print("observed:", observed)']
+    if finding.assertion is not None:
+        known = [] if finding.expected is None else [f"print('expected:', {_short(finding.expected)!r})"]
+        return [*show, *known, f"assert {finding.assertion}, {message}"]
+    expected = finding.expected
+    if not isinstance(expected, (np.ndarray, np.generic, int, float)):
+        return [
+            *show,
+            f"expected = {expected!r}",
+            'print("expected:", expected)',
+            f"assert observed == expected, {message}",
+        ]
+    bound = 0.0 if finding.bound is None else finding.bound
+    same_shape = f"wide.shape == {expected.shape!r} and " if isinstance(expected, np.ndarray) and expected.ndim else ""
+    return [
+        f"expected = {wrapped(literal(np.asarray(expected)))}.astype(np.float64)",
+        f"bound = {wrapped(literal(np.asarray(bound)))}",
+        *show,
+        'print("expected:", expected, "up to", bound)',
+        "wide = np.asarray(observed).astype(np.float64)",
+        "def right():",
+        "    with np.errstate(invalid='ignore'):",
+        "        near = abs(wide - expected) <= bound",
+        "    return np.all((wide == expected) | near | (np.isnan(wide) & np.isnan(expected)))",
+        f"assert {same_shape}right(), {message}",
+    ]
+
+
+def _short(value: object) -> str:
+    return " ".join(str(value).split())[:300]
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 110, initial_indent="# ", subsequent_indent="# ")
+
+
+def _imports(body: str) -> str:
+    needed = [name for name in ("base64", "zlib") if f"{name}." in body]
+    if "make_floats(" in body and "zlib" not in needed:
+        needed.append("zlib")
+    extension = ["import ml_dtypes"] if "ml_dtypes" in body else []
+    return "\n".join(
+        [*(f"import {name}" for name in needed), "", *extension, "import numpy as np", "from numpy import inf, nan", ""]
+    )
+
+
+def _helpers(body: str) -> list[str]:
+    helpers = [views.view_of] if "view_of(" in body else []
+    functions = [*(_RECIPE_SOURCE if "make_floats(" in body else ()), *helpers]
+    return [inspect.getsource(function) + "\n" for function in functions]
+
+
+def _loading(target: Target) -> str:
+    if target.origin == "file":
+        folder, name = os.path.dirname(target.place), "kernelproof_target"
+        lines = [
+            "import importlib.util",
+            "import sys",
+            f"sys.path.insert(0, {folder!r})",
+            f"spec = importlib.util.spec_from_file_location({name!r}, {target.place!r})",
+            "module = importlib.util.module_from_spec(spec)",
+            f"sys.modules[{name!r}] = module",
+            "spec.loader.exec_module(module)",
+            f"target = module.{target.attribute}",
+        ]
+    elif target.origin == "module":
+        lines = [
+            "import importlib",
+            "import sys",
+            f"sys.path.insert(0, {os.getcwd()!r})",
+            f"target = importlib.import_module({target.place!r}).{target.attribute}",
+        ]
+    elif target.origin == "generated":
+        words = "".join(f", {name}={value!r}" for name, value in target.options.items())
+        lines = ["import kernelproof", f"target = kernelproof.generate({target.place!r}{words})"]
+    else:
+        lines = [
+            f"# {target.attribute} was handed over in memory: import it by hand here, under the name `target`, such as",
+            f"# from {target.place or 'your_module'} import {target.attribute.rpartition('.')[2]} as target",
+        ]
+    if target.backend == "cupy":
+        lines += [
+            "import cupy",
+            "on_gpu = target",
+            "def target(*arrays, **options):",
+            "    to = lambda x: {k: to(v) for k, v in x.items()} if isinstance(x, dict) else "
+            "cupy.asarray(x) if isinstance(x, np.ndarray) else x",
+            "    return cupy.asnumpy(on_gpu(*map(to, arrays), **{name: to(value) for name, value in options.items()}))",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _value(name: str, value: object, case: Case) -> str:
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    if value.size <= MOST_LITERALS:
+        return wrapped(literal(value))
+    recipe = dict(case.recipes).get(name)
+    if recipe is not None and not recipe.style.startswith("ids"):
+        dtype = dtype_named(recipe.dtype or case.dtype)
+        made = values.make_floats(recipe.style, recipe.magnitude, value.shape, dtype, case.seed, name)
+        if made.tobytes() == value.tobytes():
+            arguments = (
+                f"{recipe.style!r}, {recipe.magnitude!r}, {value.shape!r}, {type_text(value)}, {case.seed}, {name!r}"
+            )
+            return f"make_floats({arguments})"
+    return wrapped(packed(value))

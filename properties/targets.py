@@ -1,0 +1,204 @@
+"""Finding the function under test: ``module:function``, ``path/to/file.py:function``, ``generated:PHASE``, or a function in memory.
+
+Guarantees: whatever is wrong with the target is an :class:`InputError` that says what to do; what it supports is read from its
+signature, or from ``supports`` (:mod:`kernelproof.properties.capabilities`).
+
+Cannot see: a target that ends the process while it is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from kernelproof.properties.call import Call, as_array, one_line
+from kernelproof.properties.capabilities import capabilities_of, declared, everything
+from kernelproof.properties.shapes import phase_shape
+from kernelproof.symbolic.errors import InputError
+
+BACKENDS = ("numpy", "cupy")
+FORMS = "module:function, path/to/file.py:function or generated:PHASE"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function under test and where it came from. ``place`` is a path, a module name or a phase; ``options`` of a generated one."""
+
+    name: str
+    function: Callable[..., Any]
+    origin: Literal["file", "module", "generated", "memory"]
+    place: str
+    attribute: str
+    phase: str
+    variant: Mapping[str, object]
+    capabilities: frozenset[str]
+    backend: str = "numpy"
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def call(self) -> Call:
+        """The function as a call on NumPy arrays."""
+        shape = phase_shape(self.phase, self.variant)
+        if self.backend == "cupy":
+            cupy = _cupy(self.name)
+            return Call(self.function, shape, cupy.asarray, lambda result: as_array(cupy.asnumpy(result)))
+        return Call(self.function, shape)
+
+
+def load_target(
+    spec: str,
+    *,
+    phase: str,
+    variant: Mapping[str, object],
+    backend: str = "numpy",
+    dtype: str = "float32",
+    supports: Sequence[str] | None = None,
+) -> Target:
+    """The target that a command line names."""
+    place, colon, attribute = spec.rpartition(":")
+    if not colon or not place or not attribute:
+        raise InputError(f"reading the target {spec!r}: expected {FORMS}")
+    if backend not in BACKENDS:
+        raise InputError(f"choosing a backend: {backend!r} is not known; choose one of {', '.join(BACKENDS)}")
+    if backend == "cupy":
+        _cupy(spec)
+    if place == "generated":
+        return _generated(spec, attribute, phase, variant, backend, dtype, supports)
+    is_file = place.endswith(".py") or os.sep in place
+    module = _module_from_file(spec, Path(place)) if is_file else _module_by_name(spec, place)
+    try:
+        function = reduce(getattr, attribute.split("."), module)
+    except AttributeError:
+        known = sorted(
+            name for name, value in vars(module).items() if inspect.isroutine(value) and not name.startswith("_")
+        )
+        raise InputError(
+            f"loading the target {spec!r}: {place} has no {attribute!r}; "
+            + (f"its functions are {', '.join(known[:8])}" if known else "it defines no function")
+        ) from None
+    shape = phase_shape(phase, variant)
+    return Target(
+        name=spec,
+        function=function,  # type: ignore[arg-type]
+        origin="file" if is_file else "module",
+        place=str(Path(place).resolve()) if is_file else place,
+        attribute=attribute,
+        phase=phase,
+        variant=dict(variant),
+        capabilities=capabilities_of(spec, function, shape, supports),
+        backend=backend,
+    )
+
+
+def memory_target(
+    function: Callable[..., Any], *, phase: str, variant: Mapping[str, object], supports: Sequence[str] | None = None
+) -> Target:
+    """A target from a function that is already there."""
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return Target(
+        name=name,
+        function=function,
+        origin="memory",
+        place=getattr(function, "__module__", None) or "",
+        attribute=name,
+        phase=phase,
+        variant=dict(variant),
+        capabilities=capabilities_of(name, function, phase_shape(phase, variant), supports),
+    )
+
+
+def _generated(
+    spec: str,
+    named: str,
+    phase: str,
+    variant: Mapping[str, object],
+    backend: str,
+    dtype: str,
+    supports: Sequence[str] | None,
+) -> Target:
+    if named != phase:
+        raise InputError(f"reading the target {spec!r}: it names {named!r}, but the phase is {phase!r}; give one phase")
+    shape = phase_shape(phase, variant)
+    kernel = importlib.import_module("kernelproof.numeric.kernel").generate(
+        phase, backend=backend, dtype=dtype, vjp=False, **variant
+    )
+    return Target(
+        name=spec,
+        function=kernel,
+        origin="generated",
+        place=phase,
+        attribute=phase,
+        phase=phase,
+        variant=dict(variant),
+        capabilities=everything(shape) if supports is None else declared(spec, supports, shape),
+        backend=backend,
+        options={"backend": backend, "dtype": dtype, **variant},
+    )
+
+
+def _module_from_file(spec: str, path: Path) -> ModuleType:
+    if not path.is_file():
+        raise InputError(f"loading the target {spec!r}: there is no file {str(path)!r}; give the path of a Python file")
+    name = f"kernelproof_target_{path.stem}"
+    module_spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if module_spec is None or module_spec.loader is None:
+        raise InputError(f"loading the target {spec!r}: {str(path)!r} is not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(module_spec)
+    # dataclasses and pickling look their module up by name; a neighbour of the file may be imported by it
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    loader = module_spec.loader
+    try:
+        _imported(spec, str(path), lambda: loader.exec_module(module))
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    return module
+
+
+def _module_by_name(spec: str, name: str) -> ModuleType:
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        # as `python -m` does: the console script's own folder stands there instead
+        sys.path.insert(0, here)
+    module: ModuleType = _imported(spec, f"module {name!r}", lambda: importlib.import_module(name))
+    return module
+
+
+def _imported(spec: str, what: str, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise InputError(
+            f"loading the target {spec!r}: importing {what} raised {one_line(error)}; "
+            "check that it imports by itself, from this folder, in this environment"
+        ) from error
+
+
+def _cupy(name: str) -> Any:
+    """CuPy, where there is a GPU to run it on."""
+    advice = "run on a machine with one, or choose --backend numpy"
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError:
+        raise InputError(
+            f"running the target {name!r} on CuPy: the package cupy is not installed; on a machine with an NVIDIA GPU "
+            "'pip install kernelproof[cuda12]', or choose --backend numpy"
+        ) from None
+    try:
+        count = int(cupy.cuda.runtime.getDeviceCount())
+    except Exception as error:
+        raise InputError(f"running the target {name!r} on CuPy: no usable GPU ({one_line(error)}); {advice}") from None
+    if count == 0:
+        raise InputError(f"running the target {name!r} on CuPy: there is no GPU; {advice}")
+    return cupy

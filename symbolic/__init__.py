@@ -1,0 +1,1 @@
+"""Terms, the trusted core, and the derivations and theorems of the phases. Knows no arrays."""

@@ -1,0 +1,85 @@
+"""Field arithmetic: when is a − b = 0 for all values of the atoms?
+
+What it does: turns a term into a SymPy expression over plain commuting symbols, one for each subterm that is not arithmetic
+(equal up to bound names, same symbol), and asks SymPy to expand. Exponentials become SymPy exponentials of such expressions, so
+exp(a + b) = exp(a)·exp(b) is built in.
+
+Guarantees: a division by t becomes t**-1 only if t ≠ 0 was handed in; otherwise the inverse of t is a symbol of its own, about
+which nothing is known. So nothing cancels without a premise. SymPy sees no sums, indices, functions or assumptions of ours, only
+``+ * **`` and ``exp`` on symbols: that arithmetic is what is trusted.
+
+Cannot see: identities that need more than commuting-field arithmetic; the answer "no" means "not shown".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sympy
+
+from kernelproof.symbolic.binding import canonical
+from kernelproof.symbolic.errors import ProofError
+from kernelproof.symbolic.terms import Num, Op, Term
+
+
+class Arithmetic:
+    """A translation that knows which terms may be divided by."""
+
+    def __init__(self, nonzero: Iterable[Term] = ()) -> None:
+        self._nonzero = {canonical(value) for value in nonzero}
+        self._symbols: dict[object, sympy.Dummy] = {}
+
+    def equal(self, left: Term, right: Term) -> bool:
+        """Whether left − right is zero by field arithmetic."""
+        difference = self.translate(left) - self.translate(right)
+        if difference.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
+            raise ProofError("arithmetic led to nan or infinity: a premise 't ≠ 0' contradicts t = 0")
+        if sympy.expand(difference) == 0:
+            return True
+        numerator, _ = sympy.fraction(sympy.together(difference))
+        return bool(sympy.expand(numerator) == 0)
+
+    def translate(self, value: Term) -> sympy.Expr:
+        """The SymPy expression of a term."""
+        if isinstance(value, Num):
+            return sympy.Rational(value.value.numerator, value.value.denominator)
+        if isinstance(value, Op):
+            match value.name:
+                case "add":
+                    return self.translate(value.args[0]) + self.translate(value.args[1])
+                case "sub":
+                    return self.translate(value.args[0]) - self.translate(value.args[1])
+                case "mul":
+                    return self.translate(value.args[0]) * self.translate(value.args[1])
+                case "div":
+                    return self.translate(value.args[0]) * self._inverse(value.args[1])
+                case "neg":
+                    return -self.translate(value.args[0])
+                case "exp":
+                    return sympy.exp(self.translate(value.args[0]))
+                case "pow":
+                    exponent = value.args[1]
+                    if isinstance(exponent, Num) and exponent.value.denominator == 1 and exponent.value >= 0:
+                        return self.translate(value.args[0]) ** int(exponent.value)
+        return self._symbol(canonical(value))
+
+    def _inverse(self, value: Term) -> sympy.Expr:
+        """1/value with 1/0 = 0: inverses of products, negations and quotients hold without a premise."""
+        if isinstance(value, Num):
+            return sympy.Rational(value.value.denominator, value.value.numerator) if value.value else sympy.Integer(0)
+        if canonical(value) in self._nonzero:
+            return self.translate(value) ** -1
+        if isinstance(value, Op):
+            match value.name:
+                case "exp":
+                    return sympy.exp(-self.translate(value.args[0]))
+                case "mul":
+                    return self._inverse(value.args[0]) * self._inverse(value.args[1])
+                case "neg":
+                    return -self._inverse(value.args[0])
+                case "div":
+                    return self._inverse(value.args[0]) * self.translate(value.args[1])
+        return self._symbol(("inverse", canonical(value)))
+
+    def _symbol(self, key: object) -> sympy.Dummy:
+        return self._symbols.setdefault(key, sympy.Dummy(f"a{len(self._symbols)}"))

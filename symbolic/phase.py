@@ -1,0 +1,123 @@
+"""What a phase is: definition, derivation of its kernel form, theorems, variants. Data only.
+
+A :class:`Statement` is a theorem together with what a reader or a test must know to instantiate it: over which indices it holds,
+and which tensors in it are not inputs of the phase (a shift, a permutation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kernelproof.symbolic.core.definitions import Clause, Definition
+from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.tactics import Line
+from kernelproof.symbolic.terms import Term, Var
+
+EXTRA_KINDS = ("real", "positive", "permutation", "index_map", "offset")
+Options = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class VariantOption:
+    """A choice within a phase: its name, default, what it may be, and what it means."""
+
+    name: str
+    default: object
+    choices: tuple[object, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A variable or tensor of a statement that is no input of the phase: its kind (:data:`EXTRA_KINDS`) and the sizes of its axes.
+
+    ``bound`` is the size of the range of a permutation or an index map.
+    """
+
+    name: str
+    kind: str
+    axes: tuple[Term, ...] = ()
+    bound: Term | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A theorem of a phase, with the ranges of its free indices and its extra tensors.
+
+    ``needs`` names features of a kernel (``mask``, ``scale``, …) without which the theorem cannot be tried on it. ``equal_sizes``
+    lists sizes that the statement identifies (n and m in self-attention).
+    """
+
+    id: str
+    title: str
+    theorem: Theorem
+    over: tuple[tuple[Var, Term], ...] = ()
+    extras: tuple[Extra, ...] = ()
+    needs: tuple[str, ...] = ()
+    status: str = "proved"
+
+
+@dataclass(frozen=True)
+class Clausal:
+    """One clause of the result: the lines from the definition to the kernel form."""
+
+    clause: Clause
+    lines: tuple[Line, ...]
+
+    @property
+    def kernel(self) -> Term:
+        """The last line: what the kernel computes."""
+        return self.lines[-1].theorem.right  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """From the definition of a phase to its kernel form, and the theorems beside it.
+
+    ``free_shifts`` are terms of the kernel form whose value does not matter (shift invariance was instantiated with them), so their
+    rounding error does not either. ``licences`` are the ids of the theorems that license the kernel form.
+    """
+
+    phase: str
+    title: str
+    variant: Options
+    definition: Definition
+    clauses: tuple[Clausal, ...]
+    statements: tuple[Statement, ...]
+    licences: tuple[str, ...]
+    free_shifts: tuple[Term, ...] = ()
+
+    def render(self, form: str = "text") -> str:
+        """The derivation as text, markdown, latex or json."""
+        from kernelproof.symbolic.printing.derivation import render
+
+        return render(self, form)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of definition, lines and proofs."""
+        from kernelproof.symbolic.printing.derivation import derivation_fingerprint
+
+        return derivation_fingerprint(self)
+
+    def statement(self, name: str) -> Statement:
+        """The statement of an id."""
+        return next(found for found in self.statements if found.id == name)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase of the contract."""
+
+    name: str
+    title: str
+    summary: str
+    signature: str
+    build: Callable[[Options], Derivation]
+    variants: Mapping[str, VariantOption]
+
+    @property
+    def theorem_titles(self) -> dict[str, str]:
+        """Ids and titles of the theorems of the default variant."""
+        derivation = self.build({name: option.default for name, option in self.variants.items()})
+        return {found.id: found.title for found in derivation.statements}

@@ -1,0 +1,106 @@
+"""Position-wise feed-forward: ``y[t, c] = Σ_u f(Σ_k x[t, k]·w1[k, u] + b1[u])·w2[u, c] + b2[c]``.
+
+Source: Vaswani et al., arXiv:1706.03762, section 3.3. Kernel form: the definition; two contractions with the activation between.
+"""
+
+from __future__ import annotations
+
+from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.folds import fold_reindexed, sum_scaled
+from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
+from kernelproof.symbolic.phases.activation import FORMULAS, OPTION
+from kernelproof.symbolic.tactics import Chain, both_sides, by_arithmetic, everywhere, first, in_order, of_rule, rewriting, unfold
+from kernelproof.symbolic.terms import ZERO, Entry, Lambda, Term, size, total, variables
+
+n, d, h = size("n"), size("d"), size("h")
+t, k, u, c = variables("t k u c")
+
+
+def hidden(name: str) -> Term:
+    """The activated hidden unit u of token t."""
+    return FORMULAS[name](total(k, d, Entry("x", t, k) * Entry("w1", k, u)) + Entry("b1", u))
+
+
+def _definition(name: str) -> Definition:
+    return define(
+        Definition(
+            f"feed_forward_{name}",
+            (
+                Parameter("n", kind="size", meaning="tokens"), Parameter("d", kind="size", meaning="width"),
+                Parameter("h", kind="size", meaning="hidden units"), Parameter("x", (n, d), meaning="tokens"),
+                Parameter("w1", (d, h), meaning="widening map"), Parameter("b1", (h,), meaning="its bias"),
+                Parameter("w2", (h, d), meaning="narrowing map"), Parameter("b2", (d,), meaning="its bias"),
+            ),
+            (Clause((t, c), ((t, n), (c, d)), total(u, h, hidden(name) * Entry("w2", u, c)) + Entry("b2", c)),),
+            meaning=f"two linear maps with {name} between, at each position alone",
+        )
+    )
+
+
+DEFINITIONS = {name: _definition(name) for name in FORMULAS}
+
+
+def position_wise(definition: Definition) -> Theorem:
+    """⊢ f(x∘r)[t, c] = f(x)[r[t], c] for any map r of the tokens: a token sees no other."""
+    r_t = Entry("r", t)
+    moved = definition.call({"x": Lambda((t, k), Entry("x", r_t, k))}, t, c)
+    return both_sides(moved, definition.call({}, r_t, c), unfold(definition.name), unfold(definition.name))
+
+
+def hidden_permutation(definition: Definition) -> Theorem:
+    """s permutes the hidden units ⊢ f(w1∘s, b1∘s, w2∘s) = f(w1, b1, w2)."""
+    s_u = Entry("s", u)
+    moved = definition.call(
+        {
+            "w1": Lambda((k, u), Entry("w1", k, s_u)), "b1": Lambda((u,), Entry("b1", s_u)), "w2": Lambda((u, c), Entry("w2", s_u, c)),
+        },
+        t, c,
+    )
+    to_moved = in_order(unfold(definition.name), first(of_rule(fold_reindexed, "s")))
+    return both_sides(moved, definition.call({}, t, c), unfold(definition.name), to_moved)
+
+
+def at_zero(definition: Definition) -> Theorem:
+    """⊢ f(0)[t, c] = Σ_u act(b1[u])·w2[u, c] + b2[c]."""
+    start = definition.call({"x": Lambda((t, k), ZERO)}, t, c)
+    inner = total(k, d, ZERO * Entry("w1", k, u)) + Entry("b1", u)
+    only_bias = in_order(first(of_rule(sum_scaled)), by_arithmetic(Entry("b1", u)))(inner)
+    return in_order(unfold(definition.name), everywhere(rewriting(only_bias)))(start)
+
+
+def build(variant: Options) -> Derivation:
+    """Derivation and theorems."""
+    name = str(variant["activation"])
+    definition = DEFINITIONS[name]
+    chain = Chain(definition.call({}, t, c)).step(f"unfold feed-forward with {name}", unfold(definition.name))
+    over = ((t, n), (c, d))
+    return Derivation(
+        phase="feed_forward",
+        title=PHASE.title,
+        variant=dict(variant),
+        definition=definition,
+        clauses=(Clausal(definition.clauses[0], tuple(chain.lines)),),
+        statements=(
+            Statement(
+                "feed_forward.position_wise", "Each token is mapped alone, whatever the others are", position_wise(definition), over,
+                (Extra("r", "index_map", (n,), n),),
+            ),
+            Statement(
+                "feed_forward.hidden_permutation", "The order of the hidden units does not matter", hidden_permutation(definition), over,
+                (Extra("s", "permutation", (h,), h),),
+            ),
+            Statement("feed_forward.at_zero", "At zero only the biases speak", at_zero(definition), over),
+        ),
+        licences=(),
+    )
+
+
+PHASE = Phase(
+    name="feed_forward",
+    title="Position-wise feed-forward",
+    summary="two linear maps with an activation between, at each position alone",
+    signature="f(x, w1, b1, w2, b2)",
+    build=build,
+    variants={"activation": OPTION},
+)

@@ -1,0 +1,98 @@
+"""RMS norm: ``y[c] = x[c] / √(mean of x² + ε) · gain[c]`` over the last axis.
+
+Source: Zhang and Sennrich, arXiv:1910.07467. It has no shift and no mean theorem. Kernel form: the definition.
+"""
+
+from __future__ import annotations
+
+from kernelproof.symbolic.core.analysis import root_scaled, root_squared
+from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.equality import arithmetic, assumption, positivity
+from kernelproof.symbolic.core.folds import sum_scaled
+from kernelproof.symbolic.core.formulas import positive
+from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
+from kernelproof.symbolic.tactics import Chain, both_sides, by_arithmetic, first, in_order, linear_sum, rewriting, unfold
+from kernelproof.symbolic.terms import ONE, Entry, Lambda, Term, size, sqrt, total, variables
+
+d = size("d")
+c, k, a, eps = variables("c k a eps")
+
+
+def x(index: Term) -> Entry:
+    """An entry of the row."""
+    return Entry("x", index)
+
+
+SQUARES = total(k, d, x(k) ** 2) / d
+DEFINITION = define(
+    Definition(
+        "rms_norm",
+        (
+            Parameter("d", kind="size", meaning="width"), Parameter("x", (d,), meaning="a row"), Parameter("gain", (d,), meaning="scale"),
+            Parameter("eps", meaning="added to the mean square"),
+        ),
+        (Clause((c,), ((c, d),), x(c) / sqrt(SQUARES + eps) * Entry("gain", c)),),
+        meaning="a row over the root of its mean square plus ε, scaled",
+    )
+)
+GOOD = assumption((), positive(SQUARES + eps))
+
+
+def mean_square() -> Theorem:
+    """0 < q + ε ⊢ Σ_c rms_norm(x, 1)[c]² / d = q / (q + ε), q the mean of x²."""
+    spread = SQUARES + eps
+    start = total(c, d, DEFINITION.call({"gain": Lambda((c,), ONE)}, c) ** 2) / d
+    unfolded = first(unfold("rms_norm"))(start)
+    root = sqrt(spread)
+    cofactor = -(x(c) ** 2) / (root * root * spread)
+    divisors = (root_squared((GOOD,)), positivity((GOOD,), root), GOOD)
+    squared = arithmetic(divisors, unfolded.right.args[0].body, x(c) ** 2 / spread, (cofactor,))
+    return in_order(
+        lambda _: unfolded, first(rewriting(squared)), first(linear_sum), by_arithmetic(SQUARES / spread, GOOD)
+    )(start)
+
+
+def scale_invariance() -> Theorem:
+    """0 < a, 0 < q + ε ⊢ rms_norm(a·x; a²·ε) = rms_norm(x; ε)."""
+    scale = assumption((), positive(a))
+    start = DEFINITION.call({"x": Lambda((c,), a * x(c)), "eps": a**2 * eps}, c)
+    square = arithmetic((), (a * x(k)) ** 2, a**2 * x(k) ** 2)
+    out = sum_scaled((), total(k, d, a**2 * x(k) ** 2))
+    together = arithmetic((), out.right / d + a**2 * eps, a**2 * (SQUARES + eps))
+    plain = unfold("rms_norm")(DEFINITION.call({}, c))
+    to_plain = in_order(
+        unfold("rms_norm"), first(rewriting(square)), first(rewriting(out)), first(rewriting(together)),
+        first(rewriting(root_scaled((scale,), SQUARES + eps))), by_arithmetic(plain.right, scale, positivity((GOOD,), sqrt(SQUARES + eps))),
+    )
+    return both_sides(start, DEFINITION.call({}, c), to_plain, lambda _: plain)
+
+
+def build(variant: Options) -> Derivation:
+    """Derivation and theorems."""
+    chain = Chain(DEFINITION.call({}, c)).step("unfold RMS norm", unfold("rms_norm"))
+    return Derivation(
+        phase="rms_norm",
+        title=PHASE.title,
+        variant=dict(variant),
+        definition=DEFINITION,
+        clauses=(Clausal(DEFINITION.clauses[0], tuple(chain.lines)),),
+        statements=(
+            Statement("rms_norm.mean_square", "Before the gain the mean square is q/(q+ε)", mean_square()),
+            Statement(
+                "rms_norm.scale_invariance", "Scaling the row by a and ε by a² changes nothing", scale_invariance(), ((c, d),),
+                (Extra("a", "positive"),), needs=("eps",),
+            ),
+        ),
+        licences=(),
+    )
+
+
+PHASE = Phase(
+    name="rms_norm",
+    title="RMS normalisation",
+    summary="a row over the root of its mean square, scaled",
+    signature="f(x, gain, *, eps=1e-5)",
+    build=build,
+    variants={},
+)

@@ -1,0 +1,1 @@
+"""Printing: one layout of a term, three renderings (text, LaTeX, MathML)."""
