@@ -1,0 +1,54 @@
+"""Kernel forms by function name, and the programs of whole phases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+
+from kernelproof.numeric.lower import Frame, Lowering
+from kernelproof.numeric.program import Program
+from kernelproof.symbolic.core.definitions import Definition
+from kernelproof.symbolic.phase import Derivation
+from kernelproof.symbolic.registry import derive, phases
+from kernelproof.symbolic.terms import Term
+
+
+@cache
+def derivation_of(function: str) -> Derivation:
+    """The derivation whose definition has this name."""
+    for derivation in _all():
+        if derivation.definition.name == function:
+            return derivation
+    raise KeyError(function)
+
+
+def _all() -> Iterator[Derivation]:
+    for phase in phases().values():
+        names = tuple(phase.variants)
+        for values in product(*(phase.variants[name].choices for name in names)):
+            yield derive(phase.name, **dict(zip(names, values, strict=True)))
+
+
+def kernel_form(function: str, which: int) -> tuple[Definition, Term]:
+    """The definition and the kernel form of one of its clauses."""
+    derivation = derivation_of(function)
+    return derivation.definition, derivation.clauses[which].kernel
+
+
+@cache
+def program_of(function: str) -> Program:
+    """The array program of a phase, from the last lines of its derivation: one output for each clause."""
+    derivation = derivation_of(function)
+    lowering = Lowering(kernel_form)
+    scope = lowering.scope(derivation.definition.parameters)
+    for clausal in derivation.clauses:
+        frame: Frame = {var: lowering.axis(var.name, length) for var, length in clausal.clause.ranges}
+        lowering.program.outputs.append(lowering.lower(clausal.kernel, scope, frame))
+    return lowering.program
+
+
+@cache
+def free_shifts() -> frozenset[Term]:
+    """Terms of kernel forms whose value does not matter, because shift invariance was instantiated with them."""
+    return frozenset(term for derivation in _all() for term in derivation.free_shifts)

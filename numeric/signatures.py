@@ -1,0 +1,186 @@
+"""How a kernel is called: for each phase of the contract its signature, and the lines between the user's arguments and the formal
+parameters of the definition.
+
+What it does: data. ``{np}`` stands for the array module. The conventions of the contract (causal alignment, masks, default scale,
+flattening of batch axes) live here and nowhere else in the generated files; they are *not* derived, they are what the definition's
+parameters are set to. Messages say what was being done, the value, and what was expected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MASK = '''
+def _mask(causal, mask, n, m, work):
+    """A mask as (allow, bias): True = may attend; a floating mask is added, -inf hides. causal is aligned top left."""
+    allow = bias = None
+    if mask is not None:
+        mask = {np}.asarray(mask)
+        mask = mask.reshape((1,) * (2 - mask.ndim) + mask.shape) if mask.ndim < 2 else mask
+        if mask.dtype.kind == "b":
+            allow = mask
+        elif mask.dtype.kind in "iuc":
+            raise TypeError(f"mask of dtype {mask.dtype}: expected bool (True = may attend) or floating (added to the scores)")
+        else:
+            mask = mask.astype(work)
+            allow = ~{np}.isneginf(mask)
+            bias = {np}.where(allow, mask, 0)
+    if causal:
+        lower = {np}.tri(n, m, dtype=bool)
+        allow = lower if allow is None else allow & lower
+    return allow, bias
+'''
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The call of a kernel and what leads from it to the formal parameters.
+
+    ``arrays`` are array arguments brought to the working type, ``before`` lines that run first (checks and sizes), ``after`` the
+    lines that make the result ``out`` of shape and type promised. ``unbatched`` are arrays without leading batch axes.
+    """
+
+    call: str
+    arrays: tuple[str, ...]
+    shapes: tuple[str, ...]
+    before: tuple[str, ...]
+    result: str = "{out}"
+    after: tuple[str, ...] = ()
+    unbatched: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    helpers: tuple[str, ...] = ()
+
+
+def _axis(array: str, axes: str, count: int) -> tuple[str, ...]:
+    """Check that an array has at least so many axes."""
+    return (
+        f"if {array}.ndim < {count}:",
+        f'    raise ValueError(f"{{NAME}}: {array} has shape {{{{{array}.shape}}}}; expected (..., {axes})")',
+    )
+
+
+HEADS = (
+    "n, d = x.shape[-2:]",
+    "heads = int(n_heads)",
+    "if heads < 1 or d % heads:",
+    '    raise ValueError(f"{NAME}: width {{d}} and n_heads={{n_heads}}; expected n_heads to divide the width")',
+    "f = d // heads",
+)
+WEIGHTS = frozenset({"w_q", "w_k", "w_v", "w_o", "w1", "b1", "w2", "b2", "gain1", "bias1", "gain2", "bias2"})
+PARAMS = ("w_q", "w_k", "w_v", "w_o", "w1", "b1", "w2", "b2", "gain1", "bias1", "gain2", "bias2")
+
+SIGNATURES: dict[str, Signature] = {
+    "embedding": Signature(
+        call="ids, table",
+        arrays=(),
+        shapes=("ids integers (...)", "table (vocab, d)", "result (..., d), the dtype of table"),
+        before=(
+            "ids, table = {np}.asarray(ids), {np}.asarray(table)",
+            "if ids.dtype.kind not in 'iu':",
+            '    raise TypeError(f"{NAME}: ids of dtype {{ids.dtype}}; expected integers")',
+            "if table.ndim != 2:",
+            '    raise ValueError(f"{NAME}: table has shape {{table.shape}}; expected (vocab, d)")',
+            "if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= table.shape[0]):",
+            '    raise IndexError(f"{NAME}: ids from {{int(ids.min())}} to {{int(ids.max())}}; expected 0 <= id < {{table.shape[0]}}")',
+        ),
+        unbatched=frozenset({"table"}),
+    ),
+    "positional": Signature(
+        call="n_positions, d_model, *, base=10000.0, start=0",
+        arrays=(),
+        shapes=("result (n_positions, d_model)",),
+        before=(
+            "n, d = int(n_positions), int(d_model)",
+            "if n < 0 or d < 0:",
+            '    raise ValueError(f"{NAME}: {{n_positions}} positions of width {{d_model}}; expected numbers from 0 up")',
+            "base, start = float(base), float(start)",
+            "if not base > 0:",
+            '    raise ValueError(f"{NAME}: base {{base}}; expected a positive number")',
+            "sines, cosines = (d + 1) // 2, d // 2",
+        ),
+    ),
+    "rotary": Signature(
+        call="x, *, base=10000.0, start=0",
+        arrays=("x",),
+        shapes=("x (..., n, d), d even", "result (..., n, d)"),
+        before=(
+            *_axis("x", "n, d", 2),
+            "n, d = x.shape[-2:]",
+            "if d % 2:",
+            '    raise ValueError(f"{NAME}: width {{d}}; expected an even width, channels turn in pairs")',
+            "base, start, h = float(base), float(start), d // 2",
+        ),
+    ),
+    "softmax": Signature(
+        call="x", arrays=("x",), shapes=("x (..., n)", "result (..., n)"), before=(*_axis("x", "n", 1), "n = x.shape[-1]"),
+    ),
+    "attention": Signature(
+        call="q, k, v, *, causal=False, mask=None, scale=None",
+        arrays=("q", "k", "v"),
+        shapes=("q (..., n, d)", "k (..., m, d)", "v (..., m, e)", "mask boolean or floating, broadcast to (..., n, m)", "result (..., n, e)"),
+        before=(
+            *_axis("q", "n, d", 2), *_axis("k", "m, d", 2), *_axis("v", "m, e", 2),
+            "if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:",
+            '    raise ValueError(f"{NAME}: q {{q.shape}}, k {{k.shape}}, v {{v.shape}}; expected (..., n, d), (..., m, d), (..., m, e)")',
+            "n, d = q.shape[-2:]",
+            "m = k.shape[-2]",
+            "scale = (1.0 / math.sqrt(d) if d else 1.0) if scale is None else float(scale)",
+            "allow, bias = _mask(causal, mask, n, m, work)",
+        ),
+        optional=frozenset({"allow", "bias"}),
+        helpers=(MASK,),
+    ),
+    "multi_head_attention": Signature(
+        call="x, w_q, w_k, w_v, w_o, *, n_heads, causal=False, mask=None",
+        arrays=("x", "w_q", "w_k", "w_v", "w_o"),
+        shapes=("x (..., n, d)", "w_q, w_k, w_v, w_o (d, d), applied as x @ w", "mask broadcast to (..., n, n)", "result (..., n, d)"),
+        before=(*_axis("x", "n, d", 2), *HEADS, "allow, bias = _mask(causal, mask, n, n, work)"),
+        unbatched=WEIGHTS,
+        optional=frozenset({"allow", "bias"}),
+        helpers=(MASK,),
+    ),
+    "feed_forward": Signature(
+        call="x, w1, b1, w2, b2",
+        arrays=("x", "w1", "b1", "w2", "b2"),
+        shapes=("x (..., d)", "w1 (d, h)", "b1 (h,)", "w2 (h, d)", "b2 (d,)", "result (..., d)"),
+        before=(
+            *_axis("x", "d", 1),
+            "if w1.ndim != 2 or x.shape[-1] != w1.shape[0]:",
+            '    raise ValueError(f"{NAME}: x {{x.shape}}, w1 {{w1.shape}}; expected (..., d) and (d, h)")',
+            "shape = x.shape",
+            "x = x.reshape((-1, shape[-1])) if x.size else x.reshape((math.prod(shape[:-1]), shape[-1]))",
+        ),
+        result="({out}).reshape(shape)",
+        unbatched=WEIGHTS,
+    ),
+    "activation": Signature(
+        call="x", arrays=("x",), shapes=("x (...)", "result (...)"), before=("shape = x.shape", "x = x.reshape(-1)"),
+        result="({out}).reshape(shape)",
+    ),
+    "layer_norm": Signature(
+        call="x, gain, bias, *, eps=1e-5",
+        arrays=("x", "gain", "bias"),
+        shapes=("x (..., d)", "gain (d,)", "bias (d,)", "result (..., d)"),
+        before=(*_axis("x", "d", 1), "d, eps = x.shape[-1], float(eps)"),
+        unbatched=frozenset({"gain", "bias"}),
+    ),
+    "rms_norm": Signature(
+        call="x, gain, *, eps=1e-5",
+        arrays=("x", "gain"),
+        shapes=("x (..., d)", "gain (d,)", "result (..., d)"),
+        before=(*_axis("x", "d", 1), "d, eps = x.shape[-1], float(eps)"),
+        unbatched=frozenset({"gain"}),
+    ),
+    "encoder_block": Signature(
+        call="x, params, *, n_heads, causal=False, mask=None",
+        arrays=("x", *PARAMS),
+        shapes=(
+            "x (..., n, d)", "params: mapping with w_q w_k w_v w_o (d, d), w1 (d, h), b1 (h,), w2 (h, d), b2 (d,), gain1 bias1 gain2 bias2 (d,)",
+            "mask broadcast to (..., n, n)", "result (..., n, d)",
+        ),
+        before=(*_axis("x", "n, d", 2), *HEADS, "eps = 1e-5", "allow, bias = _mask(causal, mask, n, n, work)"),
+        unbatched=WEIGHTS,
+        optional=frozenset({"allow", "bias"}),
+        helpers=(MASK,),
+    ),
+}
