@@ -45,6 +45,7 @@ def program_of(function: str) -> Program:
     for clausal in derivation.clauses:
         frame: Frame = {var: lowering.axis(var.name, length) for var, length in clausal.clause.ranges}
         lowering.program.outputs.append(lowering.lower(clausal.kernel, scope, frame))
+        lowering.program.frames.append(tuple(axis.name for axis in frame.values()))
     return lowering.program
 
 

@@ -77,12 +77,16 @@ class Interpreter:
         self._handler = handler
 
     def run(self, program: Program) -> list[Approx]:
-        """Values and bounds of the outputs, along the axes of the references."""
+        """Values and bounds of the outputs, along the axes they are wanted in."""
         values: dict[int, Approx] = {}
         with np.errstate(all="ignore"):
             for number in program.live():
                 values[number] = self._guarded(self._one(program.operations[number], program, values))
-        return [values[ref.value] for ref in program.outputs]
+        wanted = program.frames or [ref.axes for ref in program.outputs]
+        return [
+            Approx(*(align(part, ref.axes, frame) for part in (values[ref.value].value, values[ref.value].error)))
+            for ref, frame in zip(program.outputs, wanted, strict=True)
+        ]
 
     def _guarded(self, found: Approx) -> Approx:
         """Beyond the target's range, or where nothing is known, the bound is infinite."""

@@ -59,7 +59,9 @@ class ArrayPrinter:
         """Print every needed value; the outputs as code."""
         for number in self.program.live():
             self._print(number)
-        return [self._ref(ref) for ref in self.program.outputs]
+        found = [self._ref(ref) for ref in self.program.outputs]
+        wanted = self.program.frames or [code.axes for code in found]
+        return [self._aligned(code, frame, code.depends, code.batched) for code, frame in zip(found, wanted, strict=True)]
 
     # -- one value ------------------------------------------------------------------------------------------------------------
 

@@ -70,10 +70,11 @@ class Operation:
 
 @dataclass
 class Program:
-    """Operations in order, and the values that are the result."""
+    """Operations in order, and the values that are the result, each with the order of axes it is wanted in."""
 
     operations: list[Operation] = field(default_factory=list)
     outputs: list[Ref] = field(default_factory=list)
+    frames: list[tuple[str, ...]] = field(default_factory=list)
 
     def add(self, operation: Operation) -> Ref:
         """Append an operation; the use of its value along its own axes."""

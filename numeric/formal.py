@@ -1,0 +1,134 @@
+"""From a call in the contract's words to the formal parameters of the definition: sizes, scalars, masks.
+
+What it does: what the first lines of a generated kernel do, written apart from them for the reference, so that a slip in one shows
+against the other. Conventions: causal top left, boolean masks True = may attend, floating masks added with -inf hiding, scale
+1/√d (1 for d = 0).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kernelproof.numeric.rounding import Array
+
+Tensors = Mapping[str, Array]
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Formal:
+    """Sizes and inputs of the definition, and the shape of the result."""
+
+    sizes: dict[str, int]
+    inputs: dict[str, Array | float]
+    shape: tuple[int, ...]
+
+
+def formal(phase: str, variant: Options, tensors: Tensors, options: Options) -> Formal:
+    """The formal parameters of a call with these tensors and keyword options."""
+    return _READERS[phase](variant, tensors, options)
+
+
+def masks(options: Options, n: int, m: int) -> tuple[Array, Array]:
+    """(allow, bias) of the options ``causal`` and ``mask``."""
+    allow, bias = np.ones((n, m), dtype=bool), np.zeros((n, m))
+    mask = options.get("mask")
+    if mask is not None:
+        mask = np.asarray(mask)
+        mask = mask.reshape((1,) * max(2 - mask.ndim, 0) + mask.shape)
+        if mask.dtype == np.bool_:
+            allow = allow & mask
+        else:
+            wide = mask.astype(np.float64)
+            hidden = np.isneginf(wide)
+            allow, bias = allow & ~hidden, np.where(hidden, 0, wide) + bias
+    if options.get("causal"):
+        allow = allow & (np.arange(m)[None, :] <= np.arange(n)[:, None])
+    return allow, bias
+
+
+def frequencies(variant: Options, width: int) -> float:
+    """``steps`` of the positional encoding."""
+    return width / 2 if variant["denominator"] == "paper" else float(max(width // 2 - 1, 1))
+
+
+def _embedding(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    ids, table = tensors["ids"], tensors["table"]
+    sizes = {"n": ids.size, "vocab": table.shape[0], "d": table.shape[1]}
+    return Formal(sizes, {"ids": ids.reshape(-1), "table": table}, (*ids.shape, table.shape[1]))
+
+
+def _positional(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    n, width = (int(np.asarray(tensors[name])) for name in ("n_positions", "d_model"))
+    sizes = {"n": n, "sines": (width + 1) // 2, "cosines": width // 2}
+    scalars: dict[str, Array | float] = {
+        "base": float(options.get("base", 10000.0)), "start": float(options.get("start", 0)), "steps": frequencies(variant, width),
+    }
+    return Formal(sizes, scalars, (n, width))
+
+
+def _softmax(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    x = tensors["x"]
+    return Formal({"n": x.shape[-1]}, {"x": x}, x.shape)
+
+
+def _attention(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    q, k, v = (tensors[name] for name in "qkv")
+    (n, d), (m, e) = q.shape[-2:], v.shape[-2:]
+    allow, bias = masks(options, n, m)
+    scale = options.get("scale")
+    scale = (1 / math.sqrt(d) if d else 1.0) if scale is None else float(scale)
+    lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2], allow.shape[:-2])
+    return Formal({"n": n, "m": m, "d": d, "e": e}, {"q": q, "k": k, "v": v, "scale": scale, "allow": allow, "bias": bias}, (*lead, n, e))
+
+
+def _heads(tensors: Tensors, options: Options) -> tuple[dict[str, int], dict[str, Array | float]]:
+    n, width = tensors["x"].shape[-2:]
+    heads = int(options["n_heads"])
+    allow, bias = masks(options, n, n)
+    return {"n": n, "heads": heads, "f": width // heads}, {**tensors, "allow": allow, "bias": bias}
+
+
+def _multi_head(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    sizes, inputs = _heads(tensors, options)
+    return Formal(sizes, inputs, tensors["x"].shape)
+
+
+def _encoder_block(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    sizes, inputs = _heads(tensors, options)
+    return Formal({**sizes, "h": tensors["w1"].shape[1]}, {**inputs, "eps": 1e-5}, tensors["x"].shape)
+
+
+def _feed_forward(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    x, w1 = tensors["x"], tensors["w1"]
+    n = math.prod(x.shape[:-1])
+    inputs: dict[str, Array | float] = {**tensors, "x": x.reshape((n, x.shape[-1]))}
+    return Formal({"n": n, "d": x.shape[-1], "h": w1.shape[1]}, inputs, x.shape)
+
+
+def _activation(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    x = tensors["x"]
+    return Formal({"n": x.size}, {"x": x.reshape(-1)}, x.shape)
+
+
+def _norm(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    x = tensors["x"]
+    return Formal({"d": x.shape[-1]}, {**tensors, "eps": float(options.get("eps", 1e-5))}, x.shape)
+
+
+def _rotary(variant: Options, tensors: Tensors, options: Options) -> Formal:
+    x = tensors["x"]
+    scalars = {"base": float(options.get("base", 10000.0)), "start": float(options.get("start", 0))}
+    return Formal({"n": x.shape[-2], "h": x.shape[-1] // 2}, {"x": x, **scalars}, x.shape)
+
+
+_READERS: dict[str, Callable[[Options, Tensors, Options], Formal]] = {
+    "embedding": _embedding, "positional": _positional, "rotary": _rotary, "softmax": _softmax, "attention": _attention,
+    "multi_head_attention": _multi_head, "feed_forward": _feed_forward, "activation": _activation, "layer_norm": _norm,
+    "rms_norm": _norm, "encoder_block": _encoder_block,
+}
