@@ -43,7 +43,7 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path, where: str, limit: int, expected: str) -> bytes:
-    """The bytes of a regular file, at most ``limit`` of them; ``where`` and ``expected`` are words for the error's line."""
+    """The bytes of a regular file of at most ``limit`` bytes; ``where`` and ``expected`` word the error's line."""
     most = f"expected at most {limit} bytes ({limit / 2**20:g} MiB); take a part of it, for example by `head -c`"
     try:
         status = os.stat(path)

@@ -1,10 +1,10 @@
 r"""A text as token ids, by the ``tokenizers`` library: a tokenizer trained on the text itself, or the user's own.
 
 Guarantees: the same text and arguments give the same ids in every run. ``bpe`` and ``char`` lose nothing: the ids of
-the whole text decode to the text (but ``char`` has ``<unk>`` for a character that is not in the part it was trained on).
-A user's tokenizer.json is taken without its truncation, padding and special tokens, so every token stands for a piece of
-the text. A piece is printable and not empty: white space is shown, bytes that are a part of a character appear as
-``\xe2``, other unprintable characters by their escapes, long pieces cut with ``…``.
+the whole text decode to the text (but ``char`` has ``<unk>`` for a character that is not in the part it was trained
+on). A user's tokenizer.json is taken without its truncation, padding and special tokens, so every token stands for a
+piece of the text. A piece is printable and not empty: white space is shown, bytes that are a part of a character appear
+as ``\xe2``, other unprintable characters by their escapes, long pieces cut with ``…``.
 Cannot see: what a user's tokenizer does across the white space where a text longer than ``_PART`` characters is cut for
 encoding; one that looks across it may count a few tokens differently there.
 """
@@ -51,7 +51,7 @@ class Tokens:
 
 
 def tokenise(text: str, tokenizer: str = "bpe", max_tokens: int = 512, seed: int = 0) -> Tokens:
-    """The first ``max_tokens`` tokens of ``text``; ``tokenizer``: ``bpe``, ``word``, ``char`` or a tokenizer.json's path.
+    """The first ``max_tokens`` tokens of ``text`` by ``bpe``, ``word``, ``char`` or the tokenizer.json of that path.
 
     Nothing here is random: ``seed`` is taken so that all parts of a run have the same options, and changes nothing.
     """

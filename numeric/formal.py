@@ -64,7 +64,8 @@ def _embedding(variant: Options, tensors: Tensors, options: Options) -> Formal:
 
 
 def _positional(variant: Options, tensors: Tensors, options: Options) -> Formal:
-    n, width = (int(np.asarray(tensors[name])) for name in ("n_positions", "d_model"))
+    given = {**tensors, **options}
+    n, width = (int(np.asarray(given[name])) for name in ("n_positions", "d_model"))
     sizes = {"n": n, "sines": (width + 1) // 2, "cosines": width // 2}
     scalars: dict[str, Array | float] = {
         "base": float(options.get("base", 10000.0)), "start": float(options.get("start", 0)), "steps": frequencies(variant, width),

@@ -33,6 +33,8 @@ class Approx:
     error: Array
 
 
+#: a scale is rounded, perhaps computed from a root, perhaps put on both factors
+SCALAR_ROUNDINGS = 6.0
 #: the kernel under test: (function, arguments by name, sizes by name) -> its result and the bound on its error
 Handler = Callable[[str, Mapping[str, Approx], Mapping[str, int]], Approx]
 
@@ -110,9 +112,9 @@ class Interpreter:
             case "number":
                 return self._number(operation.detail[0].numerator / self.dtype.type(operation.detail[0].denominator))
             case "size":
-                return self._exact(np.asarray(size_value(operation.detail[0], self.sizes), dtype=self.dtype))
+                return self._known(np.asarray(size_value(operation.detail[0], self.sizes), dtype=self.dtype))
             case "index":
-                return self._exact(np.arange(self._length(operation.axes[0]), dtype=self.dtype))
+                return self._known(np.arange(self._length(operation.axes[0]), dtype=self.dtype))
             case "map":
                 return self._map(operation, values)
             case "select":
@@ -136,18 +138,19 @@ class Interpreter:
     def _length(self, axis: Axis) -> int:
         return size_value(axis.size, self.sizes)
 
-    def _exact(self, value: Array) -> Approx:
+    def _known(self, value: Array) -> Approx:
         return Approx(value, np.zeros_like(value))
 
     def _input(self, name: str) -> Approx:
         value = np.asarray(self._inputs[name]).astype(self.dtype)
         error = self._errors.get(name)
+        if error is None and value.ndim == 0 and (name == "scale" or not _exact(float(value))):
+            error = SCALAR_ROUNDINGS * self.on.unit * np.abs(value)
         return Approx(value, np.zeros_like(value) if error is None else np.broadcast_to(error, value.shape).astype(self.dtype))
 
     def _number(self, value: Any) -> Approx:
         array = np.asarray(value, dtype=self.dtype)
-        exact = float(array) == float(np.float16(min(abs(float(array)), 6e4))) * np.sign(float(array))
-        return Approx(array, np.zeros_like(array) if exact else self.on.unit * np.abs(array))
+        return Approx(array, np.zeros_like(array) if _exact(float(array)) else self.on.unit * np.abs(array))
 
     def _map(self, operation: Operation, values: dict[int, Approx]) -> Approx:
         operands = self._operands(operation, values, operation.names)
@@ -180,7 +183,7 @@ class Interpreter:
         shown = np.where(keep, body.value, -np.inf).max(axis=axes, initial=-np.inf)
         value = np.where(np.isneginf(shown), 0, shown)
         if operation.meaning is not None and canonical(operation.meaning) in self._free:
-            return self._exact(value)
+            return self._known(value)
         return Approx(value, np.where(keep, body.error, 0).max(axis=axes, initial=0))
 
     def _contract(self, operation: Operation, values: dict[int, Approx]) -> Approx:
@@ -242,6 +245,12 @@ class Interpreter:
             found = values[ref.value]
             arguments[name] = Approx(align(found.value, ref.axes, order), align(found.error, ref.axes, order))
         return self._handler(function, arguments, {name: size_value(size, self.sizes) for name, size in sizes})
+
+
+def _exact(value: float) -> bool:
+    """Whether a number is the same in every format that kernels compute in."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(value)) == value
 
 
 def _axes(program: Program, ref: Ref) -> list[tuple[str, Axis]]:

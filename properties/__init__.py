@@ -1,25 +1,25 @@
 """Properties of kernels: theorems, and what algebra does not show, run on any target by Hypothesis.
 
-Everything loads on first use: pytest loads the plugin of this package in every run of its environment.
+``suite`` gives them as pytest items; :func:`kernelproof.verify` runs them. Loads on first use: pytest loads this
+package's plugin in every run of its environment.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kernelproof.properties.suite import suite
-    from kernelproof.properties.verify import verify, verify_target
+    from kernelproof.properties.pytest_suite import suite
 
-__all__ = ["suite", "verify", "verify_target"]
-
-_HOMES = {"suite": "suite", "verify": "verify", "verify_target": "verify"}
+__all__ = ["suite"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"kernelproof.properties.{_HOMES[name]}"), name)
+    if name == "suite":
+        # the module has another name: an imported submodule would hide the function
+        from kernelproof.properties.pytest_suite import suite
+
+        return suite
     raise AttributeError(f"module 'kernelproof.properties' has no attribute {name!r}")
 
 

@@ -1,8 +1,9 @@
 """Calling a target as the contract says: arguments by position, options by keyword, an array back.
 
-Guarantees: the target gets writable arrays of its own, so nothing it does to them reaches the caller; the result is NumPy's, in memory
-of its own; whatever the target raises comes out as :class:`TargetRaised`, never mixed up with a fault of ours.
-Cannot see: a target that kills or blocks the process.
+Guarantees: the target gets writable arrays of its own, so nothing it does to them reaches the caller; the result is
+NumPy's, in memory of its own; whatever the target raises comes out as :class:`TargetRaised`, never mixed up with a
+fault of ours.
+Cannot see: a target that kills or blocks the process; on another array library, a result that shares memory.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def _kind(value: object) -> str:
 
 @dataclass(frozen=True)
 class Call:
-    """The function under test, called in its phase's signature. ``to_target`` and ``to_numpy`` cross to another array library."""
+    """The function under test in its phase's signature; ``to_target`` and ``to_numpy`` cross to its array library."""
 
     function: Callable[..., Any]
     shape: PhaseShape
@@ -71,18 +72,21 @@ class Call:
         return np.array(self.raw(given.copy(), given), copy=True)
 
     def raw(self, handed: Inputs, shown: Inputs | None = None) -> Array:
-        """The result itself for exactly these arrays, no copies anywhere; ``shown`` is what a failure reports as the input."""
-        tensors = {name: self.to_target(array) for name, array in handed.tensors.items()}
-        options = {
-            name: self.to_target(value) if isinstance(value, np.ndarray) else value
-            for name, value in handed.options.items()
-        }
+        """The result for exactly these arrays, not copied; ``shown`` is what a failure reports as the input."""
+        own = arrays_of(handed)
+        given = {name: self.to_target(array) for name, array in own.items()}
+        tensors = {name: given[name] for name in handed.tensors}
+        options = {name: given.get(name, value) for name, value in handed.options.items()}
         shape = self.shape
         if shape.packed:
             name, members = shape.packed
             tensors = {**tensors, name: {member: tensors[member] for member in members}}
         positional = [options.pop(name) if name in shape.positional else tensors[name] for name in shape.arguments]
         result = self._guarded(positional, options, shown or handed)
+        if self.to_target is not _unchanged:
+            # what the target did to its inputs in another memory shows in ours
+            for name, array in own.items():
+                array[...] = self.to_numpy(given[name])
         try:
             return self.to_numpy(result)
         except Exception as error:
@@ -101,3 +105,26 @@ class Call:
         except BaseException as error:
             # SystemExit and the like too: a kernel has no business ending the process
             raise TargetRaised(f"raised {one_line(error)}", shown) from error
+
+
+def call_text(shape: PhaseShape, inputs: Inputs, named: str = "{}") -> str:
+    """The call as Python source, with the inputs as variables of their own names (or as ``named`` says, for arrays)."""
+    arrays = arrays_of(inputs)
+
+    def name_of(name: str) -> str:
+        return named.format(name) if name in arrays else name
+
+    words = []
+    for name in shape.arguments:
+        if shape.packed and name == shape.packed[0]:
+            words.append("{" + ", ".join(f"{member!r}: {name_of(member)}" for member in shape.packed[1]) + "}")
+        else:
+            words.append(name_of(name))
+    words += [f"{name}={name_of(name)}" for name in inputs.options if name not in shape.positional]
+    return f"target({', '.join(words)})"
+
+
+def arrays_of(inputs: Inputs) -> dict[str, Array]:
+    """The tensors, and the options that are arrays."""
+    masks = {name: value for name, value in inputs.options.items() if isinstance(value, np.ndarray)}
+    return {**inputs.tensors, **masks}

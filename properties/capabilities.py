@@ -1,12 +1,15 @@
 """What a target can take: read from its signature, or declared by its user.
 
-A capability is the name of an option, or one of six that no signature shows:
+A capability is the name of an option, or one of seven that no signature shows:
 
 - ``mask_bool``, ``mask_float``: kinds of mask; ``mask`` alone means both;
-- ``empty``: axes of length 0 under a reduction (no keys, no features). Off unless the kernel is generated or it is declared;
-- ``no_rows``: no queries, tokens or batch entries; ``value_width``: e ≠ d in attention. On unless declared away, as ``-no_rows``.
+- ``empty``: axes of length 0 under a reduction (no keys, no features). Off unless the kernel is generated or it is
+  declared;
+- ``no_rows``: no queries, tokens or batch entries; ``value_width``: e ≠ d in attention; ``layouts``: arrays that are
+  not contiguous. On unless declared away, as ``-no_rows``.
 
-Guarantees: a function that cannot be called in the contract's signature is an :class:`InputError` that shows both signatures.
+Guarantees: a function that cannot be called in the contract's signature is an :class:`InputError` that shows both
+signatures.
 Cannot see: a function written in C without a signature is taken to have the required arguments alone.
 """
 
@@ -19,7 +22,7 @@ from collections.abc import Set as AbstractSet
 from kernelproof.properties.shapes import PhaseShape
 from kernelproof.symbolic.errors import InputError
 
-ASSUMED = frozenset({"no_rows", "value_width"})
+ASSUMED = frozenset({"no_rows", "value_width", "layouts"})
 MASKS = frozenset({"mask_bool", "mask_float"})
 
 

@@ -1,7 +1,8 @@
 """Properties that no theorem of real numbers shows: what a kernel does to memory, types and order of calls.
 
-Guarantees: six properties for every phase. Those about memory and repetition compare bits; views and batches, where a library may
-choose another order of summation, are compared within the rounding bound of both sides (``tolerance.agree``).
+Guarantees: six properties for every phase. Those about memory and repetition compare bits; views and batches, where a
+library may choose another order of summation, are compared within the rounding bound of both sides
+(``tolerance.agree``).
 Cannot see: a kernel that is wrong in the same way every time.
 """
 
@@ -17,9 +18,9 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from kernelproof.properties.call import Call
+from kernelproof.properties.call import Call, arrays_of, call_text
 from kernelproof.properties.model import Case, Finding, Inputs, Property, Recipe, Setting, build, dtype_named
-from kernelproof.properties.shapes import PhaseShape, phase_shape
+from kernelproof.properties.shapes import phase_shape
 from kernelproof.properties.strategies import draw_case
 from kernelproof.properties.values import Array
 from kernelproof.properties.views import VIEWS, view_of
@@ -52,6 +53,7 @@ def harness_properties(phase: str, variant: Mapping[str, object] | None = None) 
             "views that are not contiguous give what contiguous copies give",
             check_views,
             draw_views,
+            frozenset({"layouts"}),
         )
         made.append(views)
     if any("..." in tensor.axes for tensor in shape.tensors):
@@ -68,6 +70,7 @@ def _property(
     statement: str,
     check: Callable[[Call, Case, Setting], Finding],
     draw: Callable[[DrawFn, Setting], Case] | None = None,
+    needs: frozenset[str] = frozenset(),
 ) -> Property:
     return Property(
         id=f"{phase}.{name}",
@@ -76,6 +79,7 @@ def _property(
         phase=phase,
         draw=draw or draw_plain,
         check=check,
+        needs=needs,
         kind="harness",
     )
 
@@ -113,7 +117,7 @@ def draw_batched(draw: DrawFn, setting: Setting) -> Case:
 
 
 def check_shape(call: Call, case: Case, setting: Setting) -> Finding:
-    """Shape and dtype of the contract. The table of ``positional`` may have any floating type: nothing tells the function which."""
+    """Shape and dtype of the contract; ``positional`` may give any floating type, as nothing tells it which."""
     inputs = build(case)
     result = call(inputs.tensors, inputs.options)
     shape, dtype = case.lengths(case.shape.output), dtype_named(setting.dtype)
@@ -137,8 +141,8 @@ def check_inputs(call: Call, case: Case, setting: Setting) -> Finding:
     inputs = build(case)
     handed = inputs.copy()
     call.raw(handed, inputs)
-    for name, before in _arrays(inputs).items():
-        after = _arrays(handed)[name]
+    for name, before in arrays_of(inputs).items():
+        after = arrays_of(handed)[name]
         if not same_bits(before, after):
             return Finding(
                 ok=False,
@@ -161,7 +165,7 @@ def check_again(call: Call, case: Case, setting: Setting) -> Finding:
     call.raw(other.copy(), other)
     once = call_text(case.shape, first)
     between = call_text(case.shape, first, "{}_between")
-    shown = Inputs(first.tensors, first.options, {f"{name}_between": value for name, value in _arrays(other).items()})
+    shown = Inputs(first.tensors, first.options, {f"{name}_between": value for name, value in arrays_of(other).items()})
     if not same_bits(result, kept):
         return Finding(
             ok=False,
@@ -221,7 +225,7 @@ def check_views(call: Call, case: Case, setting: Setting) -> Finding:
     finding = agree(case, inputs, views, copies)
     if finding.ok:
         return finding
-    layouts = {name: case.pick(name) for name in _arrays(inputs)}
+    layouts = {name: case.pick(name) for name in arrays_of(inputs)}
     remade = "\n".join(f"{name} = view_of({name}, {kind!r})" for name, kind in layouts.items())
     described = ", ".join(f"{name} {kind}" for name, kind in layouts.items())
     return replace(
@@ -284,25 +288,3 @@ def agree(case: Case, inputs: Inputs, observed: Array, expected: Array) -> Findi
 def same_bits(a: Array, b: Array) -> bool:
     """Equal shape, type and bits: NaN equals itself, the two zeros differ."""
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
-
-
-def call_text(shape: PhaseShape, inputs: Inputs, named: str = "{}") -> str:
-    """The call as Python source, with the inputs as variables of their own names (or as ``named`` says, for arrays)."""
-    arrays = _arrays(inputs)
-
-    def name_of(name: str) -> str:
-        return named.format(name) if name in arrays else name
-
-    words = []
-    for name in shape.arguments:
-        if shape.packed and name == shape.packed[0]:
-            words.append("{" + ", ".join(f"{member!r}: {name_of(member)}" for member in shape.packed[1]) + "}")
-        else:
-            words.append(name_of(name))
-    words += [f"{name}={name_of(name)}" for name in inputs.options if name not in shape.positional]
-    return f"target({', '.join(words)})"
-
-
-def _arrays(inputs: Inputs) -> dict[str, Array]:
-    masks = {name: value for name, value in inputs.options.items() if isinstance(value, np.ndarray)}
-    return {**inputs.tensors, **masks}

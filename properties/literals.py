@@ -1,6 +1,7 @@
 """Arrays as Python source.
 
-Guarantees: evaluated, the text gives the array's own bits (which NaN a NaN is aside): that is tried before a literal is returned.
+Guarantees: evaluated, the text gives the array's own bits (which NaN a NaN is aside): that is tried before a literal
+is returned.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ MOST_LITERALS = 256
 def packed(array: Array) -> str:
     """The bytes of an array, compressed."""
     text = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
-    return f"np.frombuffer(zlib.decompress(base64.b64decode({text!r})), dtype={type_text(array)}).reshape({array.shape!r}).copy()"
+    return (
+        f"np.frombuffer(zlib.decompress(base64.b64decode({text!r})), dtype={type_text(array)})"
+        f".reshape({array.shape!r}).copy()"
+    )
 
 
 def literal(array: Array) -> str:

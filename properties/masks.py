@@ -1,7 +1,8 @@
 """Attention masks: what may be seen, as booleans or as numbers added to the scores.
 
-Guarantees: a mask that is meant to mask does: every row of two keys or more allows at least one and forbids at least one, unless the
-kind says that a row allows nothing. (A random mask over few keys is often all true, and then tests nothing.)
+Guarantees: a mask that is meant to mask does: every row of two keys or more allows at least one and forbids at least
+one, unless the kind says that a row allows nothing. (A random mask over few keys is often all true, and then tests
+nothing.)
 Cannot see: what causality adds; a row may lose its last key to both together, which is meant.
 """
 
@@ -15,7 +16,7 @@ from kernelproof.properties.values import Array, generator
 
 #: simplest first; ``…_row`` has a row that allows nothing
 MASK_KINDS = ("bool", "bool_row", "bool_all", "float_inf", "float_row", "float_bias", "float_mixed")
-#: how the mask is broadcast: (n, m), (m,), (1, m), (…, n, m), and (…, n, m) with all batch axes but the first of length 1
+#: (n, m), (m,), (1, m), (…, n, m), and (…, n, m) with all batch axes but the first of length 1
 MASK_SHAPES = ("nm", "m", "1m", "full", "first")
 
 
@@ -38,10 +39,9 @@ def make_mask(kind: str, magnitude: float, shape: tuple[int, ...], dtype: Any, s
     if kind == "bool_all":
         return np.ones(shape, dtype=bool)
     allowed = _both_values_in_every_row(np.asarray(g.random(shape) < 0.5), g)
-    if kind.endswith("_row"):
+    if kind.endswith("_row") and allowed.size:
         rows = allowed.reshape(-1, shape[-1])
-        if len(rows):
-            rows[g.integers(0, len(rows))] = False
+        rows[g.integers(0, len(rows))] = False
         allowed = rows.reshape(shape)
     if kind.startswith("bool"):
         return allowed

@@ -1,7 +1,8 @@
 """What a property is: cases, the inputs made from them, findings.
 
-A :class:`Case` is a few frozen numbers and names that Hypothesis draws and shrinks; :func:`build` makes its arrays. So a failure is
-replayed from the case alone, and shrinking works on sizes and styles, never on single entries of arrays.
+A :class:`Case` is a few frozen numbers and names that Hypothesis draws and shrinks; :func:`build` makes its arrays.
+So a failure is replayed from the case alone, and shrinking works on sizes and styles, never on single entries of
+arrays.
 
 Guarantees: equal cases build equal bits, on every machine with the same NumPy streams.
 Cannot see: whether a case makes sense for its phase; strategies draw only those that do.
@@ -52,9 +53,9 @@ class MaskRecipe:
 class Extra:
     """Something a theorem speaks of beside the phase's own inputs: a shift, a permutation, another row.
 
-    ``axes`` are names of sizes, or lengths. ``real`` and ``positive`` have shape (batch…, *axes), or (*axes) if not ``batched``;
-    ``permutation`` has shape (n,) for an axis of length n; ``index_map`` with axes (a, b) has shape (a,) and values below b; ``offset``
-    is one whole number from 0 up.
+    ``axes`` are names of sizes, or lengths. ``real`` and ``positive`` have shape (batch…, *axes), or (*axes) if not
+    ``batched``; ``permutation`` has shape (n,) for an axis of length n; ``index_map`` with axes (a, b) has shape (a,)
+    and values below b; ``offset`` is one whole number from 0 up.
     """
 
     name: str
@@ -141,9 +142,10 @@ class Setting:
 class Finding:
     """The outcome of one example.
 
-    ``ratio`` is the worst |error| / bound (None where there is no bound). For the reproducer: ``script`` are Python lines that set
-    ``observed`` from ``target`` and the inputs by name (None: one plain call); ``assertion`` is the condition that a right kernel
-    meets (None: ``observed`` equals ``expected`` up to ``bound``, NaN where NaN is expected).
+    ``ratio`` is the worst |error| / bound (None where there is no bound). For the reproducer: ``script`` are Python
+    lines that set ``observed`` from ``target`` and the inputs by name (None: one plain call); ``assertion`` is the
+    condition that a right kernel meets (None: ``observed`` equals ``expected`` up to ``bound``, NaN where NaN is
+    expected).
     """
 
     ok: bool
@@ -185,7 +187,8 @@ def dtype_named(name: str) -> np.dtype[Any]:
             "choosing dtype bfloat16: NumPy has it only through the package ml_dtypes, which is not installed; "
             "'pip install ml_dtypes' or choose float16"
         ) from None
-    return np.dtype(ml_dtypes.bfloat16)
+    bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return bfloat16
 
 
 def build(case: Case) -> Inputs:

@@ -9,7 +9,7 @@ from kernelproof.symbolic.errors import InputError
 
 @dataclass(frozen=True)
 class Profile:
-    """``examples`` a property, ``seconds`` for all properties together; ``shrink_seconds`` bounds the search for a smaller failure."""
+    """``examples`` are for one property, ``seconds`` for all, ``shrink_seconds`` for making one failure small."""
 
     name: str
     examples: int

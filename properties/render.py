@@ -1,7 +1,7 @@
 """Findings as JSON, as text for a terminal, and as JUnit XML.
 
-Guarantees: strict JSON (infinities and NaN as strings); large arrays are summarised, small ones given in full; XML without characters
-that XML forbids.
+Guarantees: strict JSON (infinities and NaN as strings); large arrays are summarised, small ones given in full; XML
+without characters that XML forbids.
 """
 
 from __future__ import annotations
@@ -50,15 +50,8 @@ def _summary(array: Array) -> dict[str, Any]:
     flat = _plain(array).reshape(-1)
     with np.errstate(all="ignore"):
         extremes = {"min": flat.min(), "max": flat.max()}
-    return jsonable(
-        {
-            "shape": list(array.shape),
-            "dtype": array.dtype.name,
-            **extremes,
-            "first": flat[:8],
-            "remade_by": "the reproducer",
-        }
-    )
+    known = {"shape": list(array.shape), "dtype": array.dtype.name, **extremes, "first": flat[:8]}
+    return {name: jsonable(value) for name, value in known.items()}
 
 
 def array_text(value: object) -> str:

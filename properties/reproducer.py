@@ -1,8 +1,8 @@
 """A failure as a Python program that its reader can paste and run: it loads the target, makes the inputs, and asserts.
 
-Guarantees: the assertion fails where the bug is and holds for a right kernel, both within the finding's bound; the inputs are bit for
-bit those of the failure: literals, or beyond 256 elements the recipe itself (checked when written), or packed bytes. It needs
-NumPy and the target alone.
+Guarantees: the assertion fails where the bug is and holds for a right kernel, both within the finding's bound; the
+inputs are bit for bit those of the failure: literals, or beyond 256 elements the recipe itself (checked when
+written), or packed bytes. It needs NumPy and the target alone.
 Cannot see: a function that only lives in memory; the program says where to import it.
 """
 
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import textwrap
 
 import numpy as np
 
 from kernelproof.properties import values, views
-from kernelproof.properties.harness import call_text
+from kernelproof.properties.call import call_text
 from kernelproof.properties.literals import MOST_LITERALS, literal, packed, type_text, wrapped
 from kernelproof.properties.model import Case, Finding, Inputs, dtype_named
 from kernelproof.properties.targets import Target
@@ -32,16 +33,9 @@ def reproducer(target: Target, property_id: str, theorem: str, case: Case, findi
     run = finding.script or f"observed = np.asarray({call})"
     ending = _ending(finding)
     body = "\n".join([*lines, "", run, *ending])
-    parts = [
-        _comment(f"{property_id}: {theorem}"),
-        *([_comment(finding.message)] if finding.message else []),
-        "from __future__ import annotations\n",
-        _imports(body),
-        *_helpers(body),
-        _loading(target),
-        body,
-    ]
-    return "\n".join(parts) + "\n"
+    program = "\n".join([*_helpers(body), _loading(target), body])
+    opening = [_comment(f"{property_id}: {theorem}"), *([_comment(finding.message)] if finding.message else [])]
+    return "\n".join([*opening, "from __future__ import annotations", "", _imports(program), program, ""])
 
 
 def raised_finding(text: str, inputs: Inputs, case: Case) -> Finding:
@@ -104,14 +98,13 @@ def _comment(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), 110, initial_indent="# ", subsequent_indent="# ")
 
 
-def _imports(body: str) -> str:
-    needed = [name for name in ("base64", "zlib") if f"{name}." in body]
-    if "make_floats(" in body and "zlib" not in needed:
-        needed.append("zlib")
-    extension = ["import ml_dtypes"] if "ml_dtypes" in body else []
-    return "\n".join(
-        [*(f"import {name}" for name in needed), "", *extension, "import numpy as np", "from numpy import inf, nan", ""]
-    )
+def _imports(text: str) -> str:
+    """What the rest of the program uses."""
+    standard = [f"import {name}" for name in ("base64", "zlib") if f"{name}." in text]
+    extension = ["import ml_dtypes"] if "ml_dtypes." in text else []
+    numbers = [name for name in ("inf", "nan") if re.search(rf"(?<![.\w]){name}\b", text)]
+    from_numpy = [f"from numpy import {', '.join(numbers)}"] if numbers else []
+    return "\n".join([*standard, *extension, "import numpy as np", *from_numpy, ""])
 
 
 def _helpers(body: str) -> list[str]:

@@ -1,13 +1,14 @@
 """Running properties with Hypothesis: so many examples, so many seconds, the smallest failure.
 
-Guarantees: a seed repeats a run (no database; the streams of properties are independent of each other); a target's failure is ``fail``
-and never an exception here, a fault of ours is ``error`` with its text; the time for all is shared fairly, and what one property leaves
-goes to the next; Ctrl-C keeps what is there.
+Guarantees: a seed repeats a run (no database; the streams of properties are independent of each other); a target's
+failure is ``fail`` and never an exception here, a fault of ours is ``error`` with its text; the time for all is
+shared fairly, and what one property leaves goes to the next; Ctrl-C keeps what is there.
 Cannot see: a call that does not come back; time is looked at between examples.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 import zlib
@@ -28,6 +29,9 @@ from kernelproof.properties.verdict import Counterexample, PropertyVerdict
 
 Reproduce = Callable[[Property, Case, Finding], str]
 LEAST_SHRINK_SECONDS = 0.3
+#: examples in one run of Hypothesis, and how many runs without a new one end the search
+ROUND = 9
+MOST_IDLE = 4
 
 
 class _Stop(BaseException):
@@ -56,18 +60,30 @@ class _Search:
     last: tuple[Case, Finding] | None = None
     smallest: tuple[Case, Finding] | None = None
     notes: list[str] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
 
     def run(self, seed: int) -> str:
         """Search until done; returns why it ended: ``done``, ``time``, ``fault`` or ``interrupt``."""
+        idle = 0
+        for number in itertools.count():
+            before = self.examples
+            ending = self._round(f"{seed} {self.subject.id} {number}")
+            idle = 0 if self.examples > before else idle + 1
+            if ending != "done" or self.last or self.examples >= self.setting.profile.examples or idle == MOST_IDLE:
+                return ending
+        raise AssertionError
+
+    def _round(self, stream: str) -> str:
+        """One run of Hypothesis. Short ones, since after ten examples it mostly varies earlier ones a little."""
 
         @st.composite
         def cases(draw: DrawFn) -> Case:
             with _faults_escape():
                 return self.subject.draw(draw, self.setting)
 
-        @seeded(zlib.crc32(f"{seed} {self.subject.id}".encode()))
+        @seeded(zlib.crc32(stream.encode()))
         @settings(
-            max_examples=self.setting.profile.examples,
+            max_examples=ROUND,
             database=None,
             deadline=None,
             derandomize=False,
@@ -104,8 +120,12 @@ class _Search:
     def _example(self, case: Case) -> None:
         if time.perf_counter() > self.deadline:
             raise _Stop
+        if self.last is None and (hash(case) in self.seen or self.examples >= self.setting.profile.examples):
+            # every round begins with the simplest example
+            return
         finding = self.judge(case)
         if self.last is None:
+            self.seen.add(hash(case))
             self.examples += 1
             self.vacuous += finding.vacuous
         if finding.ratio is not None and not (self.worst is not None and self.worst >= finding.ratio):
@@ -117,7 +137,7 @@ class _Search:
             left = max(LEAST_SHRINK_SECONDS, self.deadline - now)
             self.deadline = now + min(self.setting.profile.shrink_seconds, left)
         self.last = (case, finding)
-        if self.smallest is None or _weight(finding) < _weight(self.smallest[1]):
+        if self.smallest is None or _weight(finding) <= _weight(self.smallest[1]):
             self.smallest = self.last
         raise _Convicted
 
@@ -160,7 +180,10 @@ def run_property(
     search = _Search(subject, call, setting, started + seconds)
     ending = search.run(seed)
     if search.smallest is not None:
-        found = _failure(search, reproduce)
+        try:
+            found = _failure(search, reproduce, again=ending != "interrupt")
+        except KeyboardInterrupt:
+            found, ending = _failure(search, reproduce, again=False), "interrupt"
     elif ending == "fault":
         found = _verdict(subject, "error", message=search.notes[-1])
     elif ending == "interrupt":
@@ -176,19 +199,20 @@ def run_property(
     return replace(found, examples=search.examples, worst=search.worst, seconds=elapsed), ending == "interrupt"
 
 
-def _failure(search: _Search, reproduce: Reproduce) -> PropertyVerdict:
-    """The smallest failing case, run once more so that what is shown is what happens."""
+def _failure(search: _Search, reproduce: Reproduce, again: bool) -> PropertyVerdict:
+    """The smallest failing case, run ``again`` so that what is shown is what happens."""
     assert search.smallest is not None
     case, finding = search.smallest
     message = finding.message or "the property does not hold"
-    try:
-        again = search.judge(case)
-        if again.ok:
-            message += "; not on every call: the target does not repeat itself"
-        else:
-            finding = again
-    except (_Fault, HypothesisException, KeyboardInterrupt):
-        pass  # the first finding stands
+    if again:
+        try:
+            repeated = search.judge(case)
+            if repeated.ok:
+                message += "; not on every call: the target does not repeat itself"
+            else:
+                finding = repeated
+        except (_Fault, HypothesisException):
+            pass  # the first finding stands
     try:
         program = reproduce(search.subject, case, finding)
     except Exception as error:

@@ -19,7 +19,7 @@ ROLES = ("logit", "score", "value", "weight", "affine", "ids")
 
 @dataclass(frozen=True)
 class Tensor:
-    """``axes`` are names of sizes; ``...`` stands for all leading axes. ``below`` names the size that bounds integer entries."""
+    """``axes`` are names of sizes, ``...`` all leading axes; ``below`` names the size that bounds integer entries."""
 
     name: str
     axes: tuple[str, ...]
@@ -64,7 +64,7 @@ class PhaseShape:
 
     @property
     def batched_mask(self) -> bool:
-        """Whether a mask may have the leading axes of the tensors: not where heads stand between them and the scores."""
+        """Whether a mask may have the leading axes: not where heads stand between them and the scores."""
         return self.output == ("...", "n", "e")
 
     @property

@@ -1,9 +1,9 @@
 """What Hypothesis draws: cases, from small and plain to large and nasty.
 
-Sizes are mostly below 12 and go to 40; at most one axis of an example is special: empty, or in the longer profiles on either side of a
-block length. An axis that a reduction runs over is empty only with the capability ``empty``, any other with ``no_rows``. Values are
-made in the styles of :mod:`kernelproof.properties.values`; affine parameters and biases are never at their defaults by accident.
-Options are drawn only where the setting's capabilities name them.
+Sizes are mostly below 12 and go to 40; at most one axis of an example is special: empty, or in the longer profiles on
+either side of a block length. An axis that a reduction runs over is empty only with the capability ``empty``, any
+other with ``no_rows``. Values are made in the styles of :mod:`kernelproof.properties.values`; affine parameters and
+biases are never at their defaults by accident. Options are drawn only where the setting's capabilities name them.
 
 Guarantees: all randomness is Hypothesis' own or behind the case's seed, so a seed repeats a run.
 Cannot see: a property's premises; properties pass them as ``minimum``, ``fixed``, ``without`` and so on.
@@ -25,7 +25,6 @@ from kernelproof.properties.values import ID_STYLES, STYLES
 
 BATCHES: tuple[tuple[int, ...], ...] = ((), (1,), (3,), (2, 3))
 EMPTY_BATCH = (0,)
-#: small powers, so that scaled inputs stay exact
 SCALES = (1.0, 0.5, 0.125, 2.0, 0.3)
 EPSILONS = (1e-5, 1e-3, 1.0, 1e-12)
 BASES = (10000.0, 100.0, 2.0, 1e6)
@@ -36,6 +35,9 @@ LARGE_FLOAT16 = {"logit": 1e4, "score": 100.0, "value": 100.0, "weight": 4.0, "a
 #: sizes that count things rather than lengths
 COUNTS = ("heads", "group")
 MOST_HEADS = 6
+#: the longest axis that is multiplied by another one
+MOST_MULTIPLIED = 129
+MOST_WIDTH = 96
 EXTRA_KINDS = ("real", "positive", "permutation", "index_map", "offset")
 
 
@@ -58,9 +60,9 @@ def draw_case(
 ) -> Case:
     """A case of the setting's phase.
 
-    ``fixed`` sets a size to a number or to another size; ``more_sizes`` are sizes that only the property knows; ``recipes`` and
-    ``options`` override the draw, ``without`` leaves options out; ``extras`` are (name, kind, axes); ``picks`` are choices a property
-    makes for itself, by name; ``tame`` keeps values moderate.
+    ``fixed`` sets a size to a number or to another size; ``more_sizes`` are sizes that only the property knows;
+    ``recipes`` and ``options`` override the draw, ``without`` leaves options out; ``extras`` are (name, kind, axes);
+    ``picks`` are choices a property makes for itself, by name; ``tame`` keeps values moderate.
     """
     shape = phase_shape(setting.phase, setting.variant)
     lowest = dict(minimum or {})
@@ -108,36 +110,45 @@ def draw_sizes(
     """All sizes of a phase, the derived ones too."""
     if "value_width" not in setting.capabilities and "e" in shape.sizes:
         fixed = {"e": "d", **fixed}
+    # an axis that another one equals takes over what is asked of that one
+    equal = {name: value for name, value in fixed.items() if isinstance(value, str)}
+    minimum = dict(minimum)
+    for name, value in equal.items():
+        minimum[value] = max(minimum.get(value, 0), minimum.get(name, 0))
+    reduced = shape.reduced | {value for name, value in equal.items() if name in shape.reduced}
     names = [name for name in (*shape.sizes, *more) if name not in fixed]
-    special = draw(st.sampled_from([None] * 9 + _specials(names, setting, shape, minimum, maximum)))
+    partners = _partners(shape)
+    specials: list[tuple[str, tuple[int, ...]] | None] = [None] * 9
+    for name in names:
+        lowest, highest = minimum.get(name, 0), maximum.get(name, MOST_MULTIPLIED if name in partners else math.inf)
+        needed = "empty" if name in reduced else "no_rows"
+        if needed in setting.capabilities and lowest == 0 and name not in (*COUNTS, "vocab"):
+            specials.append((name, (0,)))
+        boundaries = tuple(size for size in setting.profile.boundaries if lowest <= size <= highest)
+        if boundaries and name not in COUNTS:
+            specials.append((name, boundaries))
+    special, lengths = draw(st.sampled_from(specials)) or ("", ())
     sizes: dict[str, int] = {}
     for name in names:
-        if special is not None and special[0] == name:
-            sizes[name] = draw(st.sampled_from(special[1]))
-            continue
         lowest = max(1, minimum.get(name, 1))
-        highest = maximum.get(name, MOST_HEADS if name in COUNTS else setting.profile.largest)
-        sizes[name] = draw(_small_first(lowest, max(lowest, highest)))
+        most = MOST_HEADS if name in COUNTS else setting.profile.largest
+        # not both long: their product is the width of all weights
+        for partner in partners.get(name, ()):
+            most = min(most, MOST_WIDTH // sizes.get(partner, 1), 2 if special == partner else most)
+        sizes[name] = draw(_small_first(lowest, max(lowest, maximum.get(name, most))))
+        if special == name:
+            # drawn after the plain size: Hypothesis takes the example with fewer draws for the simpler one
+            sizes[name] = draw(st.sampled_from(lengths))
     sizes |= {name: value for name, value in fixed.items() if isinstance(value, int)}
     for name, parts in shape.derived:
         sizes[name] = math.prod(part if isinstance(part, int) else sizes[part] for part in parts)
-    return sizes | {name: sizes[value] for name, value in fixed.items() if isinstance(value, str)}
+    return sizes | {name: sizes[value] for name, value in equal.items()}
 
 
-def _specials(
-    names: Sequence[str], setting: Setting, shape: PhaseShape, minimum: Mapping[str, int], maximum: Mapping[str, int]
-) -> list[tuple[str, tuple[int, ...]]]:
-    specials: list[tuple[str, tuple[int, ...]]] = []
-    for name in names:
-        if name in COUNTS:
-            continue
-        needed = "empty" if name in shape.reduced else "no_rows"
-        if needed in setting.capabilities and minimum.get(name, 0) == 0 and name != "vocab":
-            specials.append((name, (0,)))
-        lowest, highest = minimum.get(name, 0), maximum.get(name, max(setting.profile.boundaries, default=0))
-        if boundaries := tuple(size for size in setting.profile.boundaries if lowest <= size <= highest):
-            specials.append((name, boundaries))
-    return specials
+def _partners(shape: PhaseShape) -> dict[str, tuple[str, ...]]:
+    """The sizes that a size is multiplied by."""
+    products = [tuple(part for part in parts if isinstance(part, str)) for _, parts in shape.derived]
+    return {part: tuple(other for other in parts if other != part) for parts in products for part in parts}
 
 
 def _small_first(lowest: int, highest: int) -> st.SearchStrategy[int]:
@@ -161,19 +172,21 @@ def draw_recipe(draw: DrawFn, tensor: Tensor, setting: Setting, tame: bool = Fal
 
 
 def _magnitudes(style: str, role: str, dtype: str, tame: bool) -> tuple[float, ...]:
+    """At least two: one alone would not be drawn, and that style would count as simpler than others."""
     large = (LARGE_FLOAT16 if dtype == "float16" else LARGE).get(role, 1.0)
     if style == "large":
         return (large / 10, large)
     if style == "small":
         return (1e-3, 1e-6)
     if style == "heavy_tail":
-        return (1.0,)
+        return (1.0, 0.25)
     if style in ("spike", "offset", "negative"):
         # these styles multiply by up to 100 themselves
-        return (min(1.0, large / 100),) if tame or dtype == "float16" else (1.0, 0.1, max(1.0, large / 100))
+        moderate = min(1.0, large / 100)
+        return (moderate, moderate / 4) if tame or dtype == "float16" else (1.0, 0.1, max(1.0, large / 100))
     if tame:
         # float16 ends at 65504, which products of three moderate matrices reach
-        return (0.125,) if dtype == "float16" and role == "weight" else (1.0, 0.25)
+        return (0.125, 0.0625) if dtype == "float16" and role == "weight" else (1.0, 0.25)
     return (1.0, 0.25, 4.0)
 
 

@@ -1,7 +1,8 @@
-"""Finding the function under test: ``module:function``, ``path/to/file.py:function``, ``generated:PHASE``, or a function in memory.
+"""Finding the function under test: ``module:function``, ``path/to/file.py:function``, ``generated:PHASE``, or a
+function in memory.
 
-Guarantees: whatever is wrong with the target is an :class:`InputError` that says what to do; what it supports is read from its
-signature, or from ``supports`` (:mod:`kernelproof.properties.capabilities`).
+Guarantees: whatever is wrong with the target is an :class:`InputError` that says what to do; what it supports is read
+from its signature, or from ``supports`` (:mod:`kernelproof.properties.capabilities`).
 
 Cannot see: a target that ends the process while it is imported.
 """
@@ -31,7 +32,7 @@ FORMS = "module:function, path/to/file.py:function or generated:PHASE"
 
 @dataclass(frozen=True)
 class Target:
-    """A function under test and where it came from. ``place`` is a path, a module name or a phase; ``options`` of a generated one."""
+    """A function under test; ``place`` is the path, module name or phase it came from, ``options`` how it was made."""
 
     name: str
     function: Callable[..., Any]
@@ -94,7 +95,7 @@ def load_target(
         attribute=attribute,
         phase=phase,
         variant=dict(variant),
-        capabilities=capabilities_of(spec, function, shape, supports),
+        capabilities=_on(backend, capabilities_of(spec, function, shape, supports)),
         backend=backend,
     )
 
@@ -139,7 +140,7 @@ def _generated(
         attribute=phase,
         phase=phase,
         variant=dict(variant),
-        capabilities=everything(shape) if supports is None else declared(spec, supports, shape),
+        capabilities=_on(backend, everything(shape) if supports is None else declared(spec, supports, shape)),
         backend=backend,
         options={"backend": backend, "dtype": dtype, **variant},
     )
@@ -183,6 +184,11 @@ def _imported(spec: str, what: str, load: Callable[[], Any]) -> Any:
             f"loading the target {spec!r}: importing {what} raised {one_line(error)}; "
             "check that it imports by itself, from this folder, in this environment"
         ) from error
+
+
+def _on(backend: str, capabilities: frozenset[str]) -> frozenset[str]:
+    """Layouts do not survive the way to a GPU, so nothing about them would be tested."""
+    return capabilities if backend == "numpy" else capabilities - {"layouts"}
 
 
 def _cupy(name: str) -> Any:

@@ -1,7 +1,7 @@
 """Arrays from a style, a magnitude and a seed. Needs NumPy alone: reproducers carry the source of these functions.
 
-Guarantees: the same arguments give the same bits; floating values are finite in the type asked for; every tensor has a stream of its
-own, so changing one tensor leaves the others alone.
+Guarantees: the same arguments give the same bits; floating values are finite in the type asked for; every tensor has
+a stream of its own, so changing one tensor leaves the others alone.
 Cannot see: what the numbers mean; ranges that suit a phase are the strategies' business.
 """
 
@@ -72,7 +72,7 @@ def _floats(style: str, magnitude: float, shape: tuple[int, ...], g: np.random.G
         # equal along the first axis, so that a view of stride 0 can hold it
         return np.broadcast_to(normal[:1], shape) * magnitude if shape else normal
     if style == "identity":
-        return np.broadcast_to(np.eye(shape[-2], shape[-1]), shape)
+        return np.asarray(np.broadcast_to(np.eye(shape[-2], shape[-1]), shape))
     if style == "zeros":
         # both signs of zero
         return np.copysign(0.0, normal)
@@ -88,7 +88,7 @@ def _floats(style: str, magnitude: float, shape: tuple[int, ...], g: np.random.G
         return np.reshape(normal + (steps if shape else 0.0), shape) * magnitude
     if style == "offset":
         # one large number common to all entries
-        return normal + magnitude * 100.0 * g.choice([-1.0, 1.0])
+        return normal + magnitude * 100.0 * float(g.choice([-1.0, 1.0]))
     if style == "repeated":
         # all rows of the last two axes equal
         return np.broadcast_to(normal[..., :1, :], shape) * magnitude if len(shape) >= 2 and shape[-2] else normal

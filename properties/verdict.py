@@ -1,14 +1,14 @@
 """What came out: one verdict a property, one for the target, as text, JSON and JUnit XML.
 
-Guarantees: the JSON object is the contract's, strict, with infinities and NaN as strings; a property that was not tried, or only
-vacuously, is never counted as passed.
+Guarantees: the JSON object is the contract's, strict, with infinities and NaN as strings; a property that was not
+tried, or only vacuously, is never counted as passed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tabulate import tabulate
@@ -85,7 +85,6 @@ class Verdict:
     versions: Mapping[str, str]
     properties: tuple[PropertyVerdict, ...]
     interrupted: bool = False
-    notes: tuple[str, ...] = field(default=())
 
     def __bool__(self) -> bool:
         return self.verdict == "pass"
@@ -96,14 +95,18 @@ class Verdict:
 
     @property
     def verdict(self) -> Overall:
-        """``fail`` if any failed, else ``error`` if any erred, else ``pass`` if at least one passed, else ``inconclusive``."""
+        """``fail`` if any failed, else ``error`` if any erred, else ``pass`` if at least one passed, else
+        ``inconclusive``.
+        """
         for outcome in ("fail", "error", "pass"):
             if self.count(outcome):
                 return outcome
         return "inconclusive"
 
     def exit_code(self, strict: bool = False) -> int:
-        """0 where all held, 1 where something did not or nothing was conclusive, 130 where the search was interrupted."""
+        """0 where all held, 1 where something did not or nothing was conclusive, 130 where the search was
+        interrupted.
+        """
         if self.verdict != "pass" or (strict and self.count("inconclusive")):
             return 1
         return 130 if self.interrupted else 0
@@ -133,7 +136,8 @@ class Verdict:
         ]
         headers = ("property", "verdict", "examples", "worst error/bound", "seconds")
         # numbers are text already: tabulate would pad them to a common precision
-        return tabulate(rows, headers, disable_numparse=True, colalign=("left", "left", "right", "right", "right"))
+        text: str = tabulate(rows, headers, disable_numparse=True, colalign=("left", "left", "right", "right", "right"))
+        return text
 
     def summary(self) -> str:
         """The overall verdict in one line, with everything that did not pass counted aloud."""
@@ -150,7 +154,9 @@ class Verdict:
         return line + (" interrupted before the end" if self.interrupted else "")
 
     def counterexamples_text(self) -> str:
-        """For every property that failed: what it says, the inputs, observed and expected, and a program that shows it."""
+        """For every property that failed: what it says, the inputs, observed and expected, and a program that shows
+        it.
+        """
         return "\n\n".join(
             counterexample_text(
                 found.id, found.theorem, found.message, found.counterexample.finding, found.counterexample.reproducer
@@ -163,7 +169,7 @@ class Verdict:
         """Why a property is neither passed nor failed, one line each."""
         told = ("inconclusive", "not_applicable", "error")
         lines = [f"{found.id}: {found.message}" for found in self.properties if found.verdict in told and found.message]
-        return "\n".join([*self.notes, *lines])
+        return "\n".join(lines)
 
     def junit(self) -> str:
         """JUnit XML: one test case a property; neither inconclusive nor not-applicable ones count as passed."""

@@ -1,7 +1,7 @@
 """Verifying a target against the properties of its phase, from Python and from the command line.
 
-Guarantees: whatever is wrong with the call is an :class:`InputError` before anything runs; the same target, seed and versions give the
-same verdict, as far as the time suffices.
+Guarantees: whatever is wrong with the call is an :class:`InputError` before anything runs; the same target, seed and
+versions give the same verdict, as far as the time suffices.
 """
 
 from __future__ import annotations

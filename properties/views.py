@@ -1,7 +1,7 @@
 """The same numbers in other memory layouts. Needs NumPy alone: reproducers carry the source of :func:`view_of`.
 
-Guarantees: equal values, writable, in memory that nothing else uses; around the entries of a stepped or offset view stands NaN, so a
-kernel that reads past its strides shows it.
+Guarantees: equal values, writable, in memory that nothing else uses; around the entries of a stepped or offset view
+stands NaN, so a kernel that reads past its strides shows it.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ def test_binary_file_names_the_offset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("data", "offset"), [(b"caf\xe9 noir", 3), (b"\xef\xbb\xbfab\xff", 5)])
 def test_not_utf8_names_the_offset_in_the_file(tmp_path: Path, data: bytes, offset: int) -> None:
     assert message(written(tmp_path, data)) == (
-        f"reading the text file PATH: not UTF-8 at byte offset {offset} (byte 0x{data[offset]:02x}), expected UTF-8 text; "
-        "convert it, for example with `iconv -t UTF-8`, or name a text file"
+        f"reading the text file PATH: not UTF-8 at byte offset {offset} (byte 0x{data[offset]:02x}), "
+        "expected UTF-8 text; convert it, for example with `iconv -t UTF-8`, or name a text file"
     )
 
 

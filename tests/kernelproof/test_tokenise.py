@@ -37,7 +37,7 @@ def saved(tmp_path: Path, made: Tokenizer) -> str:
 def test_counts_agree(tokenizer: str) -> None:
     tokens = tokenise(TEXT, tokenizer)
     assert tokens.used == len(tokens.ids) == len(tokens.pieces) <= tokens.total_tokens
-    assert 0 <= min(tokens.ids) and max(tokens.ids) < tokens.vocabulary_size
+    assert min(tokens.ids) >= 0 and max(tokens.ids) < tokens.vocabulary_size
     assert str(tokens.vocabulary_size) in tokens.tokenizer
 
 
@@ -119,7 +119,7 @@ def test_cutting_into_parts_changes_nothing(text: str) -> None:
 
 def test_a_long_run_without_white_space_trains_fast() -> None:
     tokens = tokenise("a" * 300_000)  # minutes, were it one word to the trainer
-    assert tokens.total_tokens < 300_000 / 16
+    assert tokens.total_tokens <= 300_000 / 16
 
 
 def test_training_on_a_part_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,8 +186,12 @@ def test_tokenizer_that_fails_on_the_text(tmp_path: Path) -> None:
 
 
 def test_tokenizer_with_huge_ids(tmp_path: Path) -> None:
-    path = saved(tmp_path, Tokenizer(models.WordLevel({"a": 4_000_000_000}, unk_token="a")))
-    assert "has ids up to 4000000000, expected at most 3999999; take a tokenizer whose ids are dense" in message("a", path)
+    content = json.loads(Tokenizer(models.WordLevel({"a": 0}, unk_token="a")).to_str())
+    content["model"]["vocab"]["a"] = 4_000_000_000
+    path = tmp_path / "huge.json"
+    path.write_text(json.dumps(content))
+    line = message("a", str(path))
+    assert line.endswith("has ids up to 4000000000, expected at most 3999999; take a tokenizer whose ids are dense")
 
 
 @pytest.mark.parametrize("count", [0, -3])

@@ -1,7 +1,7 @@
 """Properties as pytest items: ``test_mine = kernelproof.properties.suite("attention", my_attention)``.
 
-Guarantees: one item a property, named by its id; neither inconclusive nor not-applicable properties count as passed: they skip with
-their reason. The option ``--kernelproof-profile`` of the pytest plugin overrides the profile.
+Guarantees: one item a property, named by its id; neither inconclusive nor not-applicable properties count as passed:
+they skip with their reason. The option ``--kernelproof-profile`` of the pytest plugin overrides the profile.
 """
 
 from __future__ import annotations

@@ -1,0 +1,161 @@
+"""The text of a generated CuPy kernel file.
+
+What it does: the counterpart of ``kernel_file`` for CuPy: the same docstring, signature and conventions, the CUDA text of the
+kernels as one constant, their launch contract as data, and a content hash. Guarantees: the file stands alone (math and cupy), and
+importing it needs no device: the kernels are compiled when the first one runs. 16-bit arrays are storage: products and sums are
+computed in float32; bfloat16 is handed over as its 16 bits (uint16), for CuPy has no such type.
+
+Cannot see: the matrix library. Products are as accurate as the error bound assumes only while cuBLAS computes in float32 (CuPy's
+default; not with CUPY_TF32). Unlike the NumPy file, a file refuses arrays of a wider format than its own: its kernels are compiled
+for one.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from kernelproof.numeric.cuda_kernel import KernelText
+from kernelproof.numeric.cuda_types import TYPES, Types, helpers_text
+from kernelproof.numeric.cupy_launch import LAUNCH, WIDENED
+from kernelproof.numeric.cupy_printer import CupyPrinter
+from kernelproof.numeric.forms import program_of
+from kernelproof.numeric.kernel_file import _filled, _steps_line, docstring, sealed
+from kernelproof.numeric.printer import size_code
+from kernelproof.numeric.program import Program
+from kernelproof.numeric.signatures import PARAMS, SIGNATURES, Signature
+from kernelproof.symbolic.phase import Derivation
+from kernelproof.symbolic.terms import Var
+
+#: ids may have any number of axes, none included, and any integer type; the kernel reads a row of 64-bit ones
+FLAT_IDS = ("shape = ids.shape", "ids = ids.reshape(-1).astype(cp.int64, copy=False)")
+FLAT_RESULT = "out = out.reshape((*shape, table.shape[1]))"
+
+
+def cupy_source(derivation: Derivation, dtype: str) -> str:
+    """The CuPy kernel file of a derivation."""
+    phase, types = derivation.phase, TYPES[dtype]
+    signature, program = SIGNATURES[phase], program_of(derivation.definition.name)
+    made, destinations = _destinations(derivation)
+    printer = CupyPrinter(phase, program, signature, dtype, destinations)
+    outputs = printer.run()
+    prologue = [*_prologue(derivation, signature, dtype, printer.widened), *_steps_line(derivation)]
+    body = [*prologue, *_size_lines(program, printer.kernels, prologue, phase), *made, *printer.lines]
+    if not destinations:
+        result = signature.result.replace("{out}", outputs[0].code)
+        body += [] if result == "out" else [f"out = {result.replace('(out)', 'out')}"]
+    if phase == "embedding":
+        body.append(FLAT_RESULT)
+    body.append("return out" if phase == "positional" or types.converts else "return out.astype(dtype, copy=False)")
+    head = [f'"""{docstring(derivation, "cupy", dtype)}\n"""', "", "import math", "", "import cupy as cp"]
+    head += ["", f"COMPUTE = cp.{types.compute}", f"STORED = cp.{types.array}{'  # bfloat16 as its bits' if dtype == 'bfloat16' else ''}"]
+    if printer.kernels:
+        head += ["", f"CUDA = r'''{cuda_text(printer.kernels, printer.helpers, types)}'''", "", *_contract(printer.kernels)]
+        head += ["", 'MODULE = cp.RawModule(code=CUDA, options=("-std=c++17",))  # compiled when the first kernel runs']
+        head += ["", LAUNCH.rstrip()]
+    if dtype == "bfloat16" and printer.widened:
+        head += ["", WIDENED.rstrip()]
+    for helper in signature.helpers:
+        head += ["", helper.replace("{np}", "cp").rstrip()]
+    function = [f"def {phase}({signature.call}):", *(f"    {line}" for line in body)]
+    return sealed("\n".join((*head, "", "", *function)) + "\n")
+
+
+def cuda_text(kernels: list[KernelText], helpers: set[tuple[str, str]], types: Types) -> str:
+    """The CUDA text of a file."""
+    parts = ([f"#include <{types.header}>"] if types.header else []) + [helpers_text(helpers), *(kernel.text for kernel in kernels)]
+    return "\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _contract(kernels: list[KernelText]) -> list[str]:
+    """The launch contract as data: threads of a block, threads for a row or entry, and what a thread and a block may use."""
+    lines = ["# threads in a block, threads for each row or entry, bytes of shared memory; at most so many registers and bytes of local memory"]
+    return [*lines, "LAUNCH = {", *(f'    "{kernel.name}": {kernel.launch},'.replace("'", '"') for kernel in kernels), "}"]
+
+
+def _destinations(derivation: Derivation) -> tuple[list[str], tuple[str, ...]]:
+    """Where a result is made of two: the line that makes ``out``, and the parts of it."""
+    layout = derivation.variant.get("layout")
+    if layout is None:
+        return [], ()
+    positional = derivation.phase == "positional"
+    if layout == "interleaved":
+        parts = ("out[..., 0::2]", "out[..., 1::2]")
+    else:
+        half = "sines" if positional else "h"
+        parts = (f"out[..., :{half}]", f"out[..., {half}:]")
+    return [f"out = cp.empty({'(n, d)' if positional else 'x.shape'}, dtype=STORED)"], parts
+
+
+def _prologue(derivation: Derivation, signature: Signature, dtype: str, widened: tuple[str, ...]) -> list[str]:
+    """From the user's arguments to the formal parameters, as in the NumPy file."""
+    phase = derivation.phase
+    before = [_filled(line, phase, "cp") for line in signature.before]
+    if phase == "positional":
+        return before
+    if phase == "embedding":
+        return [*before, *_format_lines(("table",), phase, dtype, ()), *FLAT_IDS]
+    lines = []
+    if phase == "encoder_block":
+        lines += [
+            f"missing = [name for name in {PARAMS!r} if name not in params]",
+            "if missing:",
+            '    raise KeyError(f"encoder_block: params lacks {missing}; expected a mapping with w_q … bias2")',
+        ]
+        sources = ["cp.asarray(x)", *(f'cp.asarray(params["{name}"])' for name in PARAMS)]
+    else:
+        sources = [f"cp.asarray({name})" for name in signature.arrays]
+    lines.append(f"{', '.join(signature.arrays)} = {', '.join(sources)}")
+    return [*lines, *_format_lines(signature.arrays, phase, dtype, widened), *before]
+
+
+def _format_lines(arrays: tuple[str, ...], phase: str, dtype: str, widened: tuple[str, ...]) -> list[str]:
+    """Arrays are brought to the stored format; those that contractions read, to the one computed in."""
+    names = ", ".join(arrays)
+    lines = [f"dtype, work = cp.result_type({names}), COMPUTE"]
+    if dtype == "bfloat16":
+        test, expected = "dtype != STORED", "bfloat16, handed over as its bits (uint16)"
+    elif dtype == "float16":
+        test, expected = "dtype != STORED", dtype
+    else:
+        lines += ['if dtype.kind in "biuc":', f'    raise TypeError(f"{phase}: inputs of dtype {{dtype}}; expected floating point")']
+        test, expected = "cp.result_type(dtype, STORED) != STORED", f"{dtype} or narrower"
+    lines += [
+        f"if {test}:",
+        f'    raise TypeError(f"{phase}: inputs of dtype {{dtype}}; this kernel was generated for {expected}: generate it with another --dtype")',
+    ]
+    if dtype in ("float16", "bfloat16"):
+        cast = [f"_widened({name})" if dtype == "bfloat16" else f"{name}.astype(work)" for name in widened]
+        return [*lines, *([f"{', '.join(widened)} = {', '.join(cast)}"] if widened else [])]
+    return [*lines, f"{names} = {', '.join(f'{name}.astype(STORED, copy=False)' for name in arrays)}"]
+
+
+def _size_lines(program: Program, kernels: list[KernelText], prologue: list[str], phase: str) -> list[str]:
+    """Lengths that launches need and the prologue does not set, read from the shapes of the inputs."""
+    text = "\n".join(f"    {line}" for line in prologue)
+    known = {
+        node.id for node in ast.walk(ast.parse(f"def prologue():\n{text}\n")) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    wanted: dict[str, None] = {}
+    for kernel in kernels:
+        wanted.update(dict.fromkeys(kernel.sizes))
+        for axis in [axis for number in kernel.tensors for axis in program.operations[number.value].axes]:
+            wanted.update(dict.fromkeys(_names(size_code(axis.size).code)))
+    lines = []
+    for name in wanted:
+        if name not in known:
+            lines.append(f"{name} = {_length(program, name)}")
+    return lines
+
+
+def _names(code: str) -> list[str]:
+    return [node.id for node in ast.walk(ast.parse(code, mode="eval")) if isinstance(node, ast.Name)]
+
+
+def _length(program: Program, name: str) -> str:
+    """Where an input shows a length."""
+    for operation in program.operations:
+        if operation.kind == "input":
+            for place, axis in enumerate(operation.axes):
+                if isinstance(axis.size, Var) and axis.size.name == name:
+                    return f"{operation.detail[0]}.shape[{place - len(operation.axes)}]"
+    raise AssertionError(f"no input has an axis of length {name}")

@@ -1,0 +1,64 @@
+"""The Python helpers of a generated CuPy file, as text: they bring arrays to the parameters of a CUDA kernel.
+
+What it does: data. ``_launch`` broadcasts the batch axes of all arrays without copying, merges those that every array steps
+through alike, and hands over three sizes and, for each array, a pointer and one stride an axis in entries. An absent array is a
+null pointer. Only where more than three batch axes remain after merging are arrays copied.
+"""
+
+LAUNCH = '''
+def _launch(name, count, sizes, numbers, tensors, results):
+    """Run a kernel. Tensors are (array or None, own shape, has batch axes), results (array to fill or None, own shape, dtype)."""
+    batch = ()
+    for array, own, batched in tensors:
+        if batched and array is not None:
+            batch = _joint(batch, array.shape[: max(array.ndim - len(own), 0)])
+    plain = not any(batched for _, _, batched in tensors)
+    made = [cp.empty(batch + own, dtype=dtype) if array is None else array for array, own, dtype in results]
+    arrays = [(None if array is None else cp.broadcast_to(array, batch * batched + own), batched) for array, own, batched in tensors]
+    arrays += [(array, not plain) for array in made]
+    merged = _merged(batch, arrays)
+    if len(merged) > 3:
+        arrays = [(array if array is None else cp.ascontiguousarray(array), batched) for array, batched in arrays[: len(tensors)]] + arrays[len(tensors) :]
+        merged = _merged(batch, arrays)
+    merged = [(1, (0,) * len(arrays))] * (3 - len(merged)) + merged
+    arguments = [] if plain else [size for size, _ in merged]
+    arguments = [*map(cp.int64, (*arguments, *sizes)), *numbers]
+    for place, (array, batched) in enumerate(arrays):
+        strides = [steps[place] for _, steps in merged] if batched else []
+        if array is None:
+            arguments += [cp.uint64(0), *map(cp.int64, strides + [0] * len(tensors[place][1]))]
+        else:
+            own = array.strides[len(batch) * batched :]
+            arguments += [array, *map(cp.int64, (*strides, *(step // array.itemsize for step in own)))]
+    contract = LAUNCH[name]
+    threads = count * math.prod(batch) * contract["lanes"]
+    if threads:
+        blocks = min(-(-threads // contract["block"]), 65536)
+        MODULE.get_function(name)((blocks,), (contract["block"],), tuple(arguments), shared_mem=contract["shared"])
+    return tuple(made)
+
+
+def _joint(first, second):
+    """The shape that two shapes broadcast to."""
+    rank = max(len(first), len(second))
+    pairs = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second)
+    return tuple(there if here == 1 else here for here, there in pairs)
+
+
+def _merged(batch, arrays):
+    """The batch axes as (size, stride in entries of each array); neighbours that all arrays step through alike are one axis."""
+    merged = []
+    for place, size in enumerate(batch):
+        steps = tuple(array.strides[place] // array.itemsize if batched and array is not None else 0 for array, batched in arrays)
+        if merged and merged[-1][1] == tuple(step * size for step in steps):
+            merged[-1] = (merged[-1][0] * size, steps)
+        elif size != 1:
+            merged.append((size, steps))
+    return merged
+'''
+
+WIDENED = '''
+def _widened(bits):
+    """bfloat16, held as its 16 bits, to float32: exact."""
+    return (bits.astype(cp.uint32) << 16).view(cp.float32)
+'''
