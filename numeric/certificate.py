@@ -9,7 +9,9 @@ checker that shares no code with it is not built yet.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,12 @@ from kernelproof.numeric.kernel import Kernel, generate
 from kernelproof.numeric.samples import sample_call
 from kernelproof.symbolic.core.theorem import replay
 from kernelproof.symbolic.errors import InputError, ProofError
+from kernelproof.symbolic.registry import check_variant
 from kernelproof.symbolic.serialise import fingerprint
 
-FIELDS = ("format", "version", "phase", "variant", "backend", "dtype", "derivation", "source", "file")
+FORMAT = "kernelproof certificate 1"
+FIELDS = ("format", "version", "phase", "variant", "backend", "dtype", "derivation", "source", "licences", "theorems", "file")
+KINDS = {"variant": dict, "licences": list, "theorems": list}
 
 
 @dataclass(frozen=True)
@@ -36,29 +41,41 @@ class CertificateCheck:
 
 def read(path: Path) -> dict[str, Any]:
     """The certificate; InputError where it is missing, no certificate, or another version's."""
-    if not path.is_file():
-        raise InputError(f"checking {path}: there is no such file; give the NAME.certificate.json that generate wrote")
+    text = _bytes(path)
+    if text is None:
+        raise InputError(f"checking {path}: there is no such file, or it cannot be read; give the NAME.certificate.json that generate wrote")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        data = json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
         raise InputError(f"checking {path}: it is not JSON ({' '.join(str(error).split())}); give a NAME.certificate.json") from None
-    missing = [name for name in FIELDS if not isinstance(data, dict) or name not in data]
-    if missing:
-        raise InputError(f"checking {path}: the fields {', '.join(missing)} are missing; give a NAME.certificate.json that generate wrote")
-    if data["version"] != __version__:
+    if isinstance(data, dict) and isinstance(data.get("version"), str) and data["version"] != __version__:
         raise InputError(
             f"checking {path}: made by kernelproof {data['version']}, this is {__version__}; check it with that version or generate anew"
         )
+    missing = [name for name in FIELDS if not isinstance(data, dict) or name not in data]
+    if missing:
+        raise InputError(f"checking {path}: the fields {', '.join(missing)} are missing; give a NAME.certificate.json that generate wrote")
+    wrong = [name for name in FIELDS if not isinstance(data[name], KINDS.get(name, str))]
+    if wrong or data["format"] != FORMAT:
+        what = f"the field {wrong[0]} has the wrong type" if wrong else f"the format is {data['format']!r}, not {FORMAT!r}"
+        raise InputError(f"checking {path}: {what}; give a NAME.certificate.json that generate wrote")
     return data  # type: ignore[no-any-return]
+
+
+def _bytes(path: Path) -> bytes | None:
+    """What is in a file; nothing where there is none that can be read."""
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError):
+        return None
 
 
 def check(path: Path) -> CertificateCheck:
     """Check a certificate and the kernel file beside it."""
     path = Path(path)
     data = read(path)
-    if not isinstance(data["variant"], dict) or not all(isinstance(data[name], str) for name in FIELDS if name != "variant"):
-        raise InputError(f"checking {path}: a field has the wrong type; give a NAME.certificate.json that generate wrote")
-    kernel = generate(data["phase"], backend=data["backend"], dtype=data["dtype"], **data["variant"])
+    variant: dict[str, Any] = check_variant(data["phase"], data["variant"])
+    kernel = generate(data["phase"], backend=data["backend"], dtype=data["dtype"], **variant)
     lines: list[str] = []
     ok = True
 
@@ -70,15 +87,22 @@ def check(path: Path) -> CertificateCheck:
 
     look(kernel.derivation.fingerprint() == data["derivation"], "derived again: the derivation has the fingerprint of the certificate")
     look(fingerprint(kernel.source) == data["source"], "regenerated: the source has the fingerprint of the certificate")
+    made = kernel.certificate
+    look(all(made[name] == data[name] for name in ("licences", "theorems")), "the licences and theorems are those of the derivation")
     file = path.parent / Path(data["file"]).name
-    same = file.is_file() and file.read_bytes() == kernel.source.encode()
-    look(same, f"{file.name} equals the regenerated text byte for byte" if file.is_file() else f"{file.name} is there beside the certificate")
+    found_there = _bytes(file)
+    same = found_there == kernel.source.encode()
+    equal = f"{file.name} equals the regenerated text byte for byte"
+    look(same, equal if found_there is not None else f"{data['file']!r} is there beside the certificate")
     look(_replays(kernel), f"{len(kernel.theorems)} theorems and the kernel form replayed from their logs by the core")
     found = check_derivation(kernel.derivation)
     failed = [result.theorem_id for result in found if result.verdict == "fail"]
     passed = sum(result.verdict == "pass" for result in found)
-    look(not failed, f"instance: {passed} of {len(found)} statements hold at random sizes in 50 digits" + (f"; fails: {failed}" if failed else ""))
+    fails = f"; fails: {failed}" if failed else ""
+    look(bool(passed) and not failed, f"instance: {passed} of {len(found)} statements hold at random sizes in 50 digits{fails}")
     if same and data["backend"] == "numpy":
+        if data["dtype"] == "bfloat16" and find_spec("ml_dtypes") is None:
+            raise InputError(f"checking {path}: bfloat16 in NumPy needs the package ml_dtypes; install it: pip install ml_dtypes")
         worst = worst_ratio(kernel)
         look(worst <= 1, f"sampled: worst error over bound {worst:.3g} on five inputs")
     elif same:
@@ -100,12 +124,19 @@ def _replays(kernel: Kernel) -> bool:
 
 
 def worst_ratio(kernel: Kernel) -> float:
-    """The largest error over bound on five random inputs."""
-    worst = 0.0
+    """The largest error over bound on five random inputs; infinite for a result that is not finite, or bounds that say nothing."""
+    worst, concluded = 0.0, False
     for seed in range(5):
         arguments, options = sample_call(kernel.phase, kernel.variant, kernel.dtype, seed)
         expected, bound = kernel.error_bound(*arguments, **options)
-        error = np.abs(np.asarray(kernel(*arguments, **options)).astype(expected.dtype) - expected)
-        ratio = np.where(np.isfinite(bound), np.where(error == 0, 0, error / np.where(bound > 0, bound, np.finfo(np.float64).tiny)), 0)
-        worst = max(worst, float(ratio.max(initial=0)))
-    return worst
+        result = np.asarray(kernel(*arguments, **options)).astype(expected.dtype)
+        if result.shape != expected.shape:
+            return math.inf
+        known = np.isfinite(bound)
+        concluded = concluded or bool(known.any())
+        with np.errstate(all="ignore"):
+            error = np.abs(result - expected)
+            ratio = np.where(error <= bound, error / np.where(bound > 0, bound, 1), np.where(bound > 0, error / bound, np.inf))
+        ratio = np.where(np.isnan(ratio), np.inf, ratio)
+        worst = max(worst, float(ratio[known].max(initial=0)))
+    return worst if concluded else math.inf

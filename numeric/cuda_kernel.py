@@ -6,15 +6,16 @@ now; lanes take every 32nd entry and join their folds by shuffles. Both stride o
 
 Guarantees: any length of a row, 0 included; lanes of a warp never part at a shuffle, for all have the same row; indices are 64 bits
 wide; every array has its own strides, with three batch axes, so that broadcasting is a stride of zero. Cannot see: how the batch
-axes of the arrays were merged into three; the Python that launches does that.
+axes of the arrays were merged into three; the Python that launches does that. Costs: a running number is taken apart by 64-bit
+divisions, once for each row or entry, and arrays are read entry by entry, never as vectors.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kernelproof.numeric.cuda_plan import Kernel, Store, sources
-from kernelproof.numeric.cuda_types import Types, literal
+from kernelproof.numeric.cuda_plan import Store, sources
+from kernelproof.numeric.cuda_types import literal
 from kernelproof.numeric.cuda_values import Place, Scope, Tensor, Values, meaning
 from kernelproof.numeric.printer import PrinterError
 from kernelproof.numeric.program import Axis
@@ -22,8 +23,8 @@ from kernelproof.symbolic.binding import canonical
 from kernelproof.symbolic.terms import Num, Term
 
 BLOCK, LANES = 128, 32
-#: registers that a thread may use: 16 of these blocks then fit a multiprocessor of 65536 registers (double: 8)
-REGISTERS = {"float": 32, "double": 64}
+#: registers that a thread may use: 4 blocks of rows or 8 of entries then fit a multiprocessor of 65536 registers
+REGISTERS = {"rows": 128, "entries": 64}
 #: bytes of local memory that CUDA's own argument reduction of sin and cos takes in double
 TRIGONOMETRY = 40
 
@@ -63,10 +64,9 @@ class KernelPrinter:
     def run(self) -> KernelText:
         body, counts = self._rows() if self.kernel.kind == "rows" else self._entries()
         values = self.values
-        registers = REGISTERS["double" if "double" in values.used_types else "float"]
         launch = {
-            "block": BLOCK, "lanes": LANES if self.kernel.kind == "rows" else 1, "shared": 0, "registers": registers,
-            "local": TRIGONOMETRY if values.functions & {"sin", "cos"} else 0,
+            "block": BLOCK, "lanes": LANES if self.kernel.kind == "rows" else 1, "shared": 0,
+            "registers": REGISTERS[self.kernel.kind], "local": TRIGONOMETRY if values.functions & {"sin", "cos"} else 0,
         }
         names = [(name, code, type_) for (code, type_), (name, _) in values.numbers.items()]
         text = "\n".join((*self._head(), "{", *(f"    {line}" for line in body), "}"))
@@ -157,7 +157,8 @@ class KernelPrinter:
     def _loops(self, folds: list[int], stores: list[Store]) -> list[list[int | Store]]:
         """Folds and stores of one level, by the shape of what they run over."""
         found: dict[object, list[int | Store]] = {}
-        for member in (*folds, *(store for store in stores if self._columns(store))):
+        members: list[int | Store] = [*folds, *(store for store in stores if self._columns(store))]
+        for member in members:
             found.setdefault(self._sizes(self._columns(member)), []).append(member)
         return list(found.values())
 
@@ -270,19 +271,16 @@ class KernelPrinter:
         """The index along each axis from a running number, the last axis fastest."""
         pairs = [(f"lead{at}", f"lead{at}_size") for at in range(3)] if batched else []
         for axis in axes:
-            size = self.values.size(axis.size)
-            pairs.append((axis.name, size if size.isidentifier() else f"({size})"))
+            pairs.append((axis.name, self.values.size(axis.size)))
         if not pairs:
             return []
         if len({pair for pair, _ in pairs}) != len(pairs):
             raise PrinterError(f"axes {pairs} of kernel {self.name!r} have one name twice")
         lines, rest = [], name
-        for place, (index, size) in reversed(list(enumerate(pairs))):
-            if place == 0:
-                lines.append(f"const long long {index} = {rest};")
-                break
+        for place in range(len(pairs) - 1, 0, -1):
+            index, size = pairs[place]
             lines.append(f"const long long {index} = {rest} % {size};")
-            following = f"{name}_{place}"
+            following = f"{name}_{place}" if place > 1 else pairs[0][0]
             lines.append(f"const long long {following} = {rest} / {size};")
             rest = following
-        return lines
+        return lines or [f"const long long {pairs[0][0]} = {name};"]

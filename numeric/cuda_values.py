@@ -86,7 +86,6 @@ class Values:
         self.sizes: dict[str, None] = {}
         self.helpers: set[tuple[str, str]] = set()
         self.functions: set[str] = set()
-        self.used_types = {types.real}
         self._counts: dict[str, int] = {}
 
     def name(self, prefix: str) -> str:
@@ -154,7 +153,6 @@ class Values:
 
     def _named(self, operation: Operation, prefix: str, found: Local, scope: Scope, explained: bool = True) -> Local:
         name = self.name(prefix)
-        self.used_types.add(found.type)
         comment = f"  // {meaning(operation)}" if explained and operation.meaning is not None else ""
         scope.lines.append(f"const {found.type} {name} = {found.code};{comment}")
         return Local(name, found.type)
@@ -194,17 +192,17 @@ class Values:
         if self.plan.traits[ref.value].depends == SCALAR:
             if divisor.kind == "number" and divisor.detail[0] != 0:
                 return literal(divisor.detail[0], real)
-            return self._number(self.source.divisor(operation), real, divisor)
+            return self._number(self.source.divisor(operation), real, divisor, ", or infinite where that is 0")
         code = self.ref(ref, along, real)
         if isinstance(meant, Op) and proved_positive(meant.args[1]):
             return code
         self.helpers.add(("kp_divisor", real))
         return f"kp_divisor({code})"
 
-    def _number(self, code: str, wanted: str, operation: Operation) -> str:
+    def _number(self, code: str, wanted: str, operation: Operation, guard: str = "") -> str:
         """A scalar that the caller computes in double and hands in rounded to the C type."""
         if (code, wanted) not in self.numbers:
-            shown = meaning(operation)
+            shown = meaning(operation) + guard
             taken = {name for name, _ in self.numbers.values()}
             name = code if code.isidentifier() and code not in taken else self.name("number")
             self.numbers[code, wanted] = (name, shown if shown != name else "")

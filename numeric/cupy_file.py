@@ -39,7 +39,7 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
     printer = CupyPrinter(phase, program, signature, dtype, destinations)
     outputs = printer.run()
     prologue = [*_prologue(derivation, signature, dtype, printer.widened), *_steps_line(derivation)]
-    body = [*prologue, *_size_lines(program, printer.kernels, prologue, phase), *made, *printer.lines]
+    body = [*prologue, *_size_lines(program, printer.kernels, prologue), *made, *printer.lines]
     if not destinations:
         result = signature.result.replace("{out}", outputs[0].code)
         body += [] if result == "out" else [f"out = {result.replace('(out)', 'out')}"]
@@ -68,8 +68,8 @@ def cuda_text(kernels: list[KernelText], helpers: set[tuple[str, str]], types: T
 
 def _contract(kernels: list[KernelText]) -> list[str]:
     """The launch contract as data: threads of a block, threads for a row or entry, and what a thread and a block may use."""
-    lines = ["# threads in a block, threads for each row or entry, bytes of shared memory; at most so many registers and bytes of local memory"]
-    return [*lines, "LAUNCH = {", *(f'    "{kernel.name}": {kernel.launch},'.replace("'", '"') for kernel in kernels), "}"]
+    note = "# threads in a block and for each row or entry, bytes of shared memory; at most so many registers, bytes of local memory"
+    return [note, "LAUNCH = {", *(f'    "{kernel.name}": {kernel.launch},'.replace("'", '"') for kernel in kernels), "}"]
 
 
 def _destinations(derivation: Derivation) -> tuple[list[str], tuple[str, ...]]:
@@ -121,7 +121,7 @@ def _format_lines(arrays: tuple[str, ...], phase: str, dtype: str, widened: tupl
         test, expected = "cp.result_type(dtype, STORED) != STORED", f"{dtype} or narrower"
     lines += [
         f"if {test}:",
-        f'    raise TypeError(f"{phase}: inputs of dtype {{dtype}}; this kernel was generated for {expected}: generate it with another --dtype")',
+        f'    raise TypeError(f"{phase}: inputs of dtype {{dtype}}; expected {expected}: generate a kernel with another --dtype")',
     ]
     if dtype in ("float16", "bfloat16"):
         cast = [f"_widened({name})" if dtype == "bfloat16" else f"{name}.astype(work)" for name in widened]
@@ -129,12 +129,11 @@ def _format_lines(arrays: tuple[str, ...], phase: str, dtype: str, widened: tupl
     return [*lines, f"{names} = {', '.join(f'{name}.astype(STORED, copy=False)' for name in arrays)}"]
 
 
-def _size_lines(program: Program, kernels: list[KernelText], prologue: list[str], phase: str) -> list[str]:
+def _size_lines(program: Program, kernels: list[KernelText], prologue: list[str]) -> list[str]:
     """Lengths that launches need and the prologue does not set, read from the shapes of the inputs."""
     text = "\n".join(f"    {line}" for line in prologue)
-    known = {
-        node.id for node in ast.walk(ast.parse(f"def prologue():\n{text}\n")) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    tree = ast.parse(f"def prologue():\n{text}\n")
+    known = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     wanted: dict[str, None] = {}
     for kernel in kernels:
         wanted.update(dict.fromkeys(kernel.sizes))

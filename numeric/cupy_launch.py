@@ -18,18 +18,20 @@ def _launch(name, count, sizes, numbers, tensors, results):
     arrays += [(array, not plain) for array in made]
     merged = _merged(batch, arrays)
     if len(merged) > 3:
-        arrays = [(array if array is None else cp.ascontiguousarray(array), batched) for array, batched in arrays[: len(tensors)]] + arrays[len(tensors) :]
+        own = len(tensors)
+        copied = [(array if array is None else cp.ascontiguousarray(array), batched) for array, batched in arrays[:own]]
+        arrays = copied + arrays[own:]
         merged = _merged(batch, arrays)
     merged = [(1, (0,) * len(arrays))] * (3 - len(merged)) + merged
     arguments = [] if plain else [size for size, _ in merged]
     arguments = [*map(cp.int64, (*arguments, *sizes)), *numbers]
     for place, (array, batched) in enumerate(arrays):
-        strides = [steps[place] for _, steps in merged] if batched else []
+        strides = [along[place] for _, along in merged] if batched else []
         if array is None:
             arguments += [cp.uint64(0), *map(cp.int64, strides + [0] * len(tensors[place][1]))]
         else:
-            own = array.strides[len(batch) * batched :]
-            arguments += [array, *map(cp.int64, (*strides, *(step // array.itemsize for step in own)))]
+            steps = [step // array.itemsize for step in array.strides[len(batch) * batched :]]
+            arguments += [array, *map(cp.int64, strides + steps)]
     contract = LAUNCH[name]
     threads = count * math.prod(batch) * contract["lanes"]
     if threads:

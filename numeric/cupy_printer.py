@@ -30,7 +30,7 @@ class CupyPrinter(ArrayPrinter):
         self.plan = plan(program, signature.unbatched, self.types.converts)
         self.kernels: list[KernelText] = []
         self.helpers: set[tuple[str, str]] = set()
-        self._phase, self._arrays, self._destinations = phase, signature.arrays, destinations
+        self._phase, self._destinations = phase, destinations
         self._results: dict[int, Code] = {}
 
     @property
@@ -67,7 +67,7 @@ class CupyPrinter(ArrayPrinter):
         self.kernels.append(found)
         self.helpers |= values.helpers
         made = [written for written in found.written if self._destination(written.store) is None]
-        left = f"{', '.join(written.name for written in made)}{',' if len(made) == 1 else ''} = " if made else ""
+        left = f"{_tuple(written.name for written in made)} = " if made else ""
         self.lines += [
             f"{left}_launch(",
             f'    "{name}", {self._count(found)}, {_tuple(found.sizes)},',
@@ -123,13 +123,15 @@ class CupyPrinter(ArrayPrinter):
         """A scalar divisor, guarded as the array printer guards it."""
         divisor = self._ref(operation.operands[1])
         assert divisor.depends == SCALAR
-        return self._divisor(operation, divisor)
+        code = self._divisor(operation, divisor)
+        return code[1:-1] if code.endswith(" or math.inf)") else code
 
     def _input_type(self, operation: Operation) -> str:
         name, kind = operation.detail
         if kind in ("indicator", "index"):
             return "bool" if kind == "indicator" else "long long"
-        return self.types.stored if name in self._arrays and name not in self.widened else self.types.real
+        computed = name in self._optional or name in self.widened  # a mask is made by the prologue, in the format computed in
+        return self.types.real if computed else self.types.stored
 
 
 def _numpy(type_: str) -> str:

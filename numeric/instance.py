@@ -147,7 +147,7 @@ def _fresh_value(term: Term, world: World, bound: Mapping[Var, Any]) -> Any:
         if term in bound:
             return bound[term]
         if term.name not in world.variables:
-            world.variables[term.name] = 0
+            raise KeyError(f"variable {term.name!r} was not drawn")
         return world.variables[term.name]
     if isinstance(term, Entry):
         return world.entry(term.tensor, tuple(mpmath.mpf(_value(index, world, bound)) for index in term.indices))

@@ -2,62 +2,36 @@
 floating-point execution of it.
 
 What it does: one walk over the program gives the reference and the tolerance. Values are float64 for 16- and 32-bit targets and
-long double for float64 ones; the reference's own rounding is inside the bound. A maximum that is only a shift (shift invariance
-was instantiated with it) carries no error: the theorem says any shift will do.
+long double for float64 ones (which some platforms have no wider than double); the reference's own rounding is inside the bound.
+A maximum that is only a shift (shift invariance was instantiated with it) carries no error: the theorem says any shift will do.
 
-Guarantees: a value that would overflow the target's format, or whose bound cannot be given, has the bound infinity; callers must
-call that inconclusive. Cannot see: the order of operations of the target; the bound covers all.
+Guarantees: the bound covers every order of the operations of a sum, and the liberties of ``liberties``. A value that would overflow
+the target's format, also on the way of a sum, or whose bound cannot be given, has the bound infinity; callers must call that
+inconclusive. Cannot see: another formula for the same function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from kernelproof.numeric import rounding
-from kernelproof.numeric.program import Axis, Operation, Program, Ref
+from kernelproof.numeric.approx import Approx, align, size_value
+from kernelproof.numeric.liberties import Liberties, Reach, shifts_in
+from kernelproof.numeric.program import Axis, Operation, Program
 from kernelproof.numeric.rounding import Arithmetic, Array
 from kernelproof.symbolic.binding import canonical
-from kernelproof.symbolic.terms import Num, Op, Term, Var
+from kernelproof.symbolic.terms import Term
 
-
-@dataclass(frozen=True)
-class Approx:
-    """A value and a bound on its absolute error, entry by entry."""
-
-    value: Array
-    error: Array
-
-
+__all__ = ["SCALAR_ROUNDINGS", "Approx", "Handler", "Interpreter", "align", "size_value"]
 #: a scale is rounded, perhaps computed from a root, perhaps put on both factors
 SCALAR_ROUNDINGS = 6.0
 #: the kernel under test: (function, arguments by name, sizes by name) -> its result and the bound on its error
 Handler = Callable[[str, Mapping[str, Approx], Mapping[str, int]], Approx]
-
-
-def size_value(size: Term, sizes: Mapping[str, int]) -> int:
-    """The number a symbolic size stands for."""
-    if isinstance(size, Num):
-        return int(size.value)
-    if isinstance(size, Var):
-        return sizes[size.name]
-    if isinstance(size, Op) and size.name in ("add", "mul"):
-        left, right = (size_value(arg, sizes) for arg in size.args)
-        return left + right if size.name == "add" else left * right
-    raise ValueError(f"{size!r} is not a size")
-
-
-def align(array: Array, have: tuple[str, ...], want: tuple[str, ...]) -> Array:
-    """The array with its trailing axes ``have`` brought to the order ``want``, missing ones of length 1."""
-    lead = array.ndim - len(have)
-    kept = [name for name in want if name in have]
-    moved = array.transpose((*range(lead), *(lead + have.index(name) for name in kept)))
-    picks = tuple(slice(None) if name in have else None for name in want)
-    return moved[(Ellipsis, *picks)]
 
 
 class Interpreter:
@@ -81,18 +55,27 @@ class Interpreter:
     def run(self, program: Program) -> list[Approx]:
         """Values and bounds of the outputs, along the axes they are wanted in."""
         values: dict[int, Approx] = {}
+        self._begin(program)
         with np.errstate(all="ignore"):
             for number in program.live():
-                values[number] = self._guarded(self._one(program.operations[number], program, values))
+                values[number] = self._guarded(self._one(number, program.operations[number], values))
         wanted = program.frames or [ref.axes for ref in program.outputs]
-        return [
-            Approx(*(align(part, ref.axes, frame) for part in (values[ref.value].value, values[ref.value].error)))
-            for ref, frame in zip(program.outputs, wanted, strict=True)
-        ]
+        return [values[ref.value].aligned(ref.axes, frame) for ref, frame in zip(program.outputs, wanted, strict=True)]
+
+    def _begin(self, program: Program) -> None:
+        """What is kept through one run. Weights relative to another shift are larger by at most their sum, the length of a row."""
+        self._shifts = shifts_in(program, self._free, self.sizes)
+        self._lengths = {
+            name: axis.size
+            for ref in (ref for operation in program.operations for ref in operation.operands)
+            for name, axis in zip(ref.axes, program.operations[ref.value].axes, strict=True)
+        }
+        self._on = replace(self.on, rescaled=2.0 * max((1, *self._shifts.values())))
+        self._liberties = Liberties(self._on)
 
     def _guarded(self, found: Approx) -> Approx:
-        """Beyond the target's range, or where nothing is known, the bound is infinite."""
-        value, error = found.value, found.error
+        """Beyond the target's range, or where nothing is known, the bound is infinite; what its own computation lost is put back."""
+        value, error = found.value, found.error * self.on.slack()
         bad = ~np.isfinite(value) | np.isnan(error) | (np.abs(value) + error > self.on.compute.largest)
         if bad.any():
             error = np.where(bad, np.inf, error)
@@ -100,15 +83,12 @@ class Interpreter:
         return Approx(value, error)
 
     def _operands(self, operation: Operation, values: dict[int, Approx], names: tuple[str, ...]) -> list[Approx]:
-        return [
-            Approx(align(values[ref.value].value, ref.axes, names), align(values[ref.value].error, ref.axes, names))
-            for ref in operation.operands
-        ]
+        return [values[ref.value].aligned(ref.axes, names) for ref in operation.operands]
 
-    def _one(self, operation: Operation, program: Program, values: dict[int, Approx]) -> Approx:
+    def _one(self, number: int, operation: Operation, values: dict[int, Approx]) -> Approx:
         match operation.kind:
             case "input":
-                return self._input(operation.detail[0])
+                return self._input(operation)
             case "number":
                 return self._number(operation.detail[0].numerator / self.dtype.type(operation.detail[0].denominator))
             case "size":
@@ -116,15 +96,15 @@ class Interpreter:
             case "index":
                 return self._known(np.arange(self._length(operation.axes[0]), dtype=self.dtype))
             case "map":
-                return self._map(operation, values)
+                return self._map(number, operation, values)
             case "select":
                 indicator, chosen = self._operands(operation, values, operation.names)
                 keep = indicator.value != 0
                 return Approx(np.where(keep, chosen.value, 0), np.where(keep, chosen.error, 0))
             case "fold":
-                return self._fold(operation, program, values)
+                return self._fold(number, operation, values)
             case "contract":
-                return self._contract(operation, values)
+                return self._contract(number, operation, values)
             case "slice":
                 return self._view(operation, values, self._slices(operation))
             case "split":
@@ -139,54 +119,74 @@ class Interpreter:
         return size_value(axis.size, self.sizes)
 
     def _known(self, value: Array) -> Approx:
-        return Approx(value, np.zeros_like(value))
+        """A count or a position: exact, unless it has more digits than the target."""
+        with np.errstate(over="ignore"):
+            exact = value.astype(np.float32).astype(value.dtype) == value
+        return Approx(value, np.where(exact, 0, self.on.unit * np.abs(value)))
 
-    def _input(self, name: str) -> Approx:
+    def _input(self, operation: Operation) -> Approx:
+        """An input; axes that it only broadcasts along are filled in, for folds run over them."""
+        name = operation.detail[0]
         value = np.asarray(self._inputs[name]).astype(self.dtype)
+        lead = value.shape[: value.ndim - len(operation.axes)]
+        shape = lead + tuple(self._length(axis) for axis in operation.axes)
         error = self._errors.get(name)
-        if error is None and value.ndim == 0 and (name == "scale" or not _exact(float(value))):
+        if error is None and not operation.axes and (name == "scale" or not _exact(float(value))):
             error = SCALAR_ROUNDINGS * self.on.unit * np.abs(value)
-        return Approx(value, np.zeros_like(value) if error is None else np.broadcast_to(error, value.shape).astype(self.dtype))
+        error = np.zeros_like(value) if error is None else np.broadcast_to(error, value.shape).astype(self.dtype)
+        return Approx(np.broadcast_to(value, shape), np.broadcast_to(error, shape))
 
     def _number(self, value: Any) -> Approx:
         array = np.asarray(value, dtype=self.dtype)
         return Approx(array, np.zeros_like(array) if _exact(float(array)) else self.on.unit * np.abs(array))
 
-    def _map(self, operation: Operation, values: dict[int, Approx]) -> Approx:
+    def _map(self, number: int, operation: Operation, values: dict[int, Approx]) -> Approx:
         operands = self._operands(operation, values, operation.names)
         args, errors = [part.value for part in operands], [part.error for part in operands]
         name = operation.detail[0]
         if name == "pow":
             exponent = operation.detail[1]
             value = args[0] ** exponent
-            return Approx(value, rounding.power(self.on, value, args[0], errors[0], exponent))
+            return Approx(value, rounding.power(self._on, value, args[0], errors[0], exponent))
         if name == "broadcast":
             shape = tuple(self._length(axis) for axis in operation.axes)
             lead = args[0].shape[: args[0].ndim - len(shape)]
             return Approx(*(np.broadcast_to(part, lead + shape) for part in (args[0], errors[0])))
-        value = _VALUES[name](*args) if name != "pi" else np.asarray(np.pi, dtype=self.dtype)
-        return Approx(value, rounding.RULES[name](self.on, value, args, errors))
+        value = _VALUES[name](*args) if name != "pi" else np.asarray(_pi(self.dtype))
+        error = rounding.RULES[name](self._on, value, args, errors)
+        return Approx(value, self._liberties.widened(number, operation, value, args, errors, error))
 
-    def _fold(self, operation: Operation, program: Program, values: dict[int, Approx]) -> Approx:
+    def _fold(self, number: int, operation: Operation, values: dict[int, Approx]) -> Approx:
         kind, reduced = operation.detail
-        names = (*operation.names, *reduced)
-        body, *guard = self._operands(operation, values, names)
+        body, *guard = self._operands(operation, values, (*operation.names, *reduced))
         axes = tuple(range(-len(reduced), 0))
-        sizes = {name: axis.size for ref in operation.operands for name, axis in _axes(program, ref)}
-        count = prod(size_value(sizes[name], self.sizes) for name in reduced)
         if kind == "sum":
             shape = np.broadcast_shapes(body.value.shape, body.error.shape)
             value, error = (np.broadcast_to(part, shape) for part in (body.value, body.error))
-            magnitude = (np.abs(value) + error).sum(axis=axes)
-            return Approx(value.sum(axis=axes), error.sum(axis=axes) + self.on.gamma(max(count - 1, 0)) * magnitude)
+            reach = (np.abs(value) + error).sum(axis=axes)
+            return self._summed(number, value.sum(axis=axes), error.sum(axis=axes), reach, self._count(reduced) - 1, False)
         keep = guard[0].value != 0 if guard else np.True_
         shown = np.where(keep, body.value, -np.inf).max(axis=axes, initial=-np.inf)
         value = np.where(np.isneginf(shown), 0, shown)
-        if operation.meaning is not None and canonical(operation.meaning) in self._free:
-            return self._known(value)
-        return Approx(value, np.where(keep, body.error, 0).max(axis=axes, initial=0))
+        error = np.where(keep, body.error, 0).max(axis=axes, initial=0)
+        if number in self._shifts:
+            self._liberties.shifts[number] = error
+            return Approx(value, np.zeros_like(value))
+        return Approx(value, error)
 
-    def _contract(self, operation: Operation, values: dict[int, Approx]) -> Approx:
+    def _count(self, reduced: tuple[str, ...]) -> int:
+        return prod(size_value(self._lengths[name], self.sizes) for name in reduced)
+
+    def _summed(self, number: int, value: Array, carried: Array, reach: Array, roundings: int, of_products: bool) -> Approx:
+        """A sum of terms that pass through so many roundings. Partial sums stay below the reach, and overflow where it does."""
+        roundings = max(roundings, 0)
+        reach = reach * self.on.slack(roundings)
+        self._liberties.reaches[number] = Reach(reach, roundings, of_products)
+        lost = np.where(reach > 0, 2 * (roundings + 1) * self._on.tiny, 0)
+        error = carried * self.on.slack(roundings) + self.on.gamma(roundings) * reach + lost
+        return Approx(value, np.where(reach > self.on.compute.largest, np.inf, error))
+
+    def _contract(self, number: int, operation: Operation, values: dict[int, Approx]) -> Approx:
         (reduced,) = operation.detail
         left, right = (values[ref.value] for ref in operation.operands)
         letters = {name: chr(97 + place) for place, name in enumerate({n: 0 for ref in operation.operands for n in ref.axes})}
@@ -196,11 +196,10 @@ class Interpreter:
         def product(a: Array, b: Array) -> Array:
             return np.einsum(text, a, b, optimize=True)  # type: ignore[no-any-return]
 
-        count = prod(left.value.shape[left.value.ndim - len(operation.operands[0].axes) + operation.operands[0].axes.index(name)] for name in reduced)
         a, b = np.abs(left.value), np.abs(right.value)
         reach = product(a + left.error, b + right.error)
         carried = product(a, right.error) + product(left.error, b + right.error)
-        return Approx(product(left.value, right.value), carried + self.on.gamma(count) * reach + count * self.on.compute.tiny)
+        return self._summed(number, product(left.value, right.value), carried, reach, self._count(reduced), True)
 
     def _slices(self, operation: Operation) -> tuple[slice, ...]:
         found = []
@@ -212,9 +211,10 @@ class Interpreter:
             found.append(slice(start, start + step * length if length else start, step))
         return tuple(found)
 
-    def _view(self, operation: Operation, values: dict[int, Approx], picks: tuple[slice, ...]) -> Approx:
+    def _view(self, operation: Operation, values: dict[int, Approx], picks: tuple[Any, ...]) -> Approx:
         table = values[operation.operands[0].value]
-        return Approx(*(part[(Ellipsis, *picks)] for part in (table.value, table.error)))
+        where: tuple[Any, ...] = (Ellipsis, *picks)
+        return Approx(table.value[where], table.error[where])
 
     def _split(self, operation: Operation, values: dict[int, Approx]) -> Approx:
         table = values[operation.operands[0].value]
@@ -224,7 +224,7 @@ class Interpreter:
 
     def _gather(self, operation: Operation, values: dict[int, Approx]) -> Approx:
         table = values[operation.operands[0].value]
-        picks = []
+        picks: list[Array] = []
         for kind, what in operation.detail:
             if kind == "index":
                 ref = operation.operands[what]
@@ -233,7 +233,8 @@ class Interpreter:
             place = operation.names.index(what)
             positions = np.arange(self._length(operation.axes[place]))
             picks.append(positions.reshape(tuple(-1 if at == place else 1 for at in range(len(operation.names)))))
-        return Approx(*(part[(Ellipsis, *picks)] for part in (table.value, table.error)))
+        where: tuple[Any, ...] = (Ellipsis, *picks)
+        return Approx(table.value[where], table.error[where])
 
     def _call(self, operation: Operation, values: dict[int, Approx]) -> Approx:
         function, names, sizes = operation.detail
@@ -253,8 +254,9 @@ def _exact(value: float) -> bool:
         return float(np.float32(value)) == value
 
 
-def _axes(program: Program, ref: Ref) -> list[tuple[str, Axis]]:
-    return list(zip(ref.axes, program.operations[ref.value].axes, strict=True))
+def _pi(dtype: np.dtype[Any]) -> Any:
+    """π in the wide format: a double has too few of its digits."""
+    return dtype.type("3.14159265358979323846264338327950288")
 
 
 def _erf(value: Array) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import numpy as np
 
 from kernelproof import __version__
 from kernelproof.numeric.kernel_file import error_bound_text, kernel_source
-from kernelproof.numeric.reference import reference
-from kernelproof.numeric.rounding import FORMATS, Array
+from kernelproof.numeric.reference import reference, stored
+from kernelproof.numeric.rounding import FORMATS, Array, arithmetic_for
 from kernelproof.numeric.signatures import PARAMS, SIGNATURES
 from kernelproof.symbolic.errors import InputError, NotBuiltYet
 from kernelproof.symbolic.phase import Derivation, Statement
-from kernelproof.symbolic.registry import derive, phase as phase_of
+from kernelproof.symbolic.registry import derive
+from kernelproof.symbolic.registry import phase as phase_of
 from kernelproof.symbolic.serialise import fingerprint
 
 BACKENDS = ("numpy", "cupy")
@@ -43,12 +44,30 @@ class ErrorBound:
 
     def __call__(self, *arguments: Any, **options: Any) -> tuple[Array, Array]:
         """(reference, bound): |kernel(…) − reference| ≤ bound, entry by entry. Arguments as for the kernel."""
-        names = [name.strip() for name in SIGNATURES[self.phase].call.split(", *")[0].split(",")]
-        tensors = {name: np.asarray(value) for name, value in zip(names, arguments, strict=True) if name != "params"}
-        if "params" in names:
-            tensors.update({name: np.asarray(arguments[names.index("params")][name]) for name in PARAMS})
+        tensors = self._tensors(arguments, options)
         found = reference(self.phase, self.variant, tensors, options, self.dtype)
+        floats = [array.dtype for array in tensors.values() if array.dtype.name in FORMATS]
+        result = np.result_type(*floats).name if floats else self.dtype
+        if result in FORMATS and FORMATS[result].unit > FORMATS[self.dtype].unit:
+            # the kernel gives back the type of its inputs, here a narrower one than its own
+            on = arithmetic_for(self.dtype, found.value.dtype)
+            found = stored(replace(on, store=FORMATS[result]), found, copied=self.phase == "embedding")
         return found.value, found.error
+
+    def _tensors(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Array]:
+        """Arrays by name, taken out of the keywords where they were given so. InputError for a call that the signature does not have."""
+        positional, _, keywords = SIGNATURES[self.phase].call.partition(", *")
+        names = [name.strip() for name in positional.split(",")]
+        given = dict(zip(names, arguments, strict=False))
+        given |= {name: options.pop(name) for name in names if name not in given and name in options}
+        allowed = {part.split("=")[0].strip() for part in keywords.split(",")}
+        if len(arguments) > len(names) or len(given) < len(names) or set(options) - allowed:
+            shown = ", ".join([str(len(arguments)), *options])
+            raise InputError(f"bounding {self.phase}: arguments {shown}; expected a call of {self.phase}({SIGNATURES[self.phase].call})")
+        params = given.pop("params", {})
+        if missing := [name for name in PARAMS if "params" in names and name not in params]:
+            raise InputError(f"bounding {self.phase}: params lacks {', '.join(missing)}; expected a mapping with {', '.join(PARAMS)}")
+        return {name: np.asarray(value) for name, value in {**given, **params}.items()}
 
     def __str__(self) -> str:
         return self.statement
@@ -113,11 +132,20 @@ class Kernel:
         target = Path(path)
         if not target.parent.is_dir():
             raise InputError(f"saving the kernel to {target}: the folder {target.parent} does not exist; create it first")
+        if target.is_dir() or not target.name:
+            raise InputError(f"saving the kernel to {target}: that is a folder; expected the name of a file, such as {self.phase}.py")
         certificate = target.with_name(f"{target.stem}.certificate.json")
-        target.write_text(self.source, encoding="utf-8")
-        data = {**self.certificate, "file": target.name}
-        certificate.write_text(json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+        try:
+            # newlines as they are: the file must equal the regenerated text byte for byte on every system
+            target.write_text(self.source, encoding="utf-8", newline="\n")
+            certificate.write_text(self.certificate_text(target.name), encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise InputError(f"saving the kernel to {target}: {error.strerror or error}; choose a place that can be written") from None
         return target, certificate
+
+    def certificate_text(self, file: str) -> str:
+        """The certificate of the kernel under this file name, as it is written."""
+        return json.dumps({**self.certificate, "file": file}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def generate(phase: str, backend: str = "numpy", dtype: str = "float32", vjp: bool = False, **variant: object) -> Kernel:

@@ -28,7 +28,8 @@ def error_bound_text(dtype: str) -> str:
     return (
         f"|computed - exact| <= B(inputs), the worst case over all orders of summation, carried operation by operation: arithmetic "
         f"in {compute} (u = {FORMATS[compute].unit:g}){stored}, a sum or product of length n within n*u/(1 - n*u) of its absolute terms, "
-        f"elementary functions within (ulp, assumed) {ulps}. The shift of a softmax carries no error: any shift gives the same."
+        f"elementary functions within (ulp, assumed) {ulps}. Factors and divisors of a sum may be put on its terms, a product may start "
+        f"from what is added to it, and the shift of a softmax carries no error: any shift gives the same."
     )
 
 
@@ -72,12 +73,13 @@ def kernel_source(derivation: Derivation, dtype: str) -> str:
         head += ["", f"COMPUTE = np.{compute}"]
     for helper in signature.helpers:
         head += ["", helper.replace("{np}", "np").rstrip()]
-    body = [
-        *argument_lines(signature, phase, "np"), *(_filled(line, phase, "np") for line in signature.before),
-        *_steps_line(derivation), 'with np.errstate(over="ignore", under="ignore", divide="ignore"):',
-        *(f"    {line}" for line in (*printer.lines, *result_lines(derivation, signature, outputs, "np"))),
+    steps = [
+        *(_filled(line, phase, "np") for line in signature.before), *_steps_line(derivation), *printer.lines,
+        *result_lines(derivation, signature, outputs, "np"),
         "return out" if phase in ("positional", "embedding") else "return out.astype(dtype, copy=False)",
     ]
+    # overflow and the like are part of the arithmetic: exp(-inf) is 0, and x / inf as well
+    body = [*argument_lines(signature, phase, "np"), 'with np.errstate(all="ignore"):', *(f"    {line}" for line in steps)]
     function = [f"def {phase}({signature.call}):", *(f"    {line}" for line in body)]
     return sealed("\n".join((*head, "", "", *function)) + "\n")
 
@@ -110,9 +112,13 @@ def argument_lines(signature: Signature, phase: str, module: str) -> list[str]:
     else:
         source = ", ".join(f"{module}.asarray({name})" for name in signature.arrays)
         lines = []
-    lines += [f"{names} = {source}", f"dtype = {module}.result_type({names})"]
+    pairs = ", ".join(f'("{name}", {name})' for name in signature.arrays)
     lines += [
-        'if dtype.kind in "biuc":', f'    raise TypeError(f"{phase}: inputs of dtype {{dtype}}; expected floating point")',
+        f"{names} = {source}",
+        f"for label, array in ({pairs}{',' if len(signature.arrays) == 1 else ''}):",
+        '    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":',
+        f'        raise TypeError(f"{phase}: {{label}} of dtype {{array.dtype}}; expected floating point, as from .astype(np.float32)")',
+        f"dtype = {module}.result_type({names})",
         f"work = {module}.result_type(dtype, COMPUTE)",
     ]
     cast = ", ".join(f"{name}.astype(work, copy=False)" for name in signature.arrays)

@@ -10,64 +10,25 @@ selects. Refuses what it does not know with :class:`LoweringError`; it never gue
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
+from kernelproof.numeric.lower_entries import Bound, Entries, Frame, LoweringError, Scope
 from kernelproof.numeric.program import Axis, Operation, Program, Ref
 from kernelproof.symbolic.binding import alpha_equal, canonical, children, free_variables, substitute
 from kernelproof.symbolic.core.definitions import Definition, Parameter, definition_of
-from kernelproof.symbolic.terms import Call, Entry, Fold, Lambda, Node, Num, Op, Term, Var
+from kernelproof.symbolic.terms import Call, Entry, Fold, Lambda, Node, Num, Op, Term, Var, is_size
 
-
-class LoweringError(Exception):
-    """A term that the lowering does not know. A fault of ours, not of the user."""
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What a tensor of a definition stands for: a value whose ``params`` axes are the tensor's own, in order."""
-
-    ref: Ref
-    params: tuple[str, ...]
-    kind: str = "real"
-
-
-@dataclass
-class Scope:
-    """Names of one definition: tensors and scalars bound to values, sizes to terms."""
-
-    tensors: dict[str, Bound]
-    scalars: dict[Var, Ref]
-    sizes: dict[Var, Term]
-    memo: dict[object, tuple[Ref, tuple[str, ...]]] = field(default_factory=dict)
-
-    def size(self, value: Term) -> Term:
-        """A size in terms of the outermost sizes."""
-        return substitute(value, self.sizes)
-
-
-Frame = dict[Var, Axis]
+__all__ = ["Frame", "Kernels", "Lowering", "LoweringError", "Scope"]
 Kernels = Callable[[str, int], tuple[Definition, Term]]
 
 
-class Lowering:
+class Lowering(Entries):
     """Lowers terms into one program. ``kernels`` gives the kernel form of a defined function's clause; ``opaque`` stay calls."""
 
     def __init__(self, kernels: Kernels, opaque: frozenset[str] = frozenset()) -> None:
-        self.program = Program()
+        super().__init__(Program())
         self._kernels, self._opaque = kernels, opaque
-        self._numbers = itertools.count()
-        self._order: dict[str, int] = {}
-        self._calls: dict[object, tuple[Ref, tuple[str, ...]]] = {}
         self._shared: dict[object, Ref] = {}
-
-    def axis(self, hint: str, size: Term) -> Axis:
-        """A new axis."""
-        number = next(self._numbers)
-        name = f"{hint}{number}"
-        self._order[name] = number
-        return Axis(name, size)
 
     def scope(self, parameters: tuple[Parameter, ...], sizes: Mapping[Var, Term] | None = None) -> Scope:
         """The outermost scope: every parameter is an input."""
@@ -83,8 +44,6 @@ class Lowering:
                 scope.scalars[parameter.var] = ref
         return scope
 
-    # -- terms ----------------------------------------------------------------------------------------------------------------
-
     def lower(self, value: Term, scope: Scope, frame: Frame) -> Ref:
         """The value of a term whose free indices run along the axes of the frame."""
         indices = [var for var in frame if var in free_variables(value)]
@@ -93,6 +52,8 @@ class Lowering:
         standard = {var: Var(f"@{place}") for place, var in enumerate(first)}
         key = (canonical(substitute(value, standard)), tuple(canonical(frame[var].size) for var in first))
         names = tuple(frame[var].name for var in first)
+        if len(set(names)) < len(names):
+            return self._lower(value, scope, frame)  # two indices along one axis: no renaming of a value with two axes
         if key in scope.memo:
             ref, old = scope.memo[key]
             return ref.renamed(dict(zip(old, names, strict=True)))
@@ -131,31 +92,33 @@ class Lowering:
                 raise LoweringError(f"a power with exponent {exponent!r}")
             return self._add("map", (self.lower(base, scope, frame),), frame, ("pow", int(exponent.value)), value)
         operands = tuple(self.lower(arg, scope, frame) for arg in value.args)
-        if value.name == "mul" and self._is_indicator(operands[0]):
-            return self._add("select", operands, frame, (), value)
+        if value.name == "mul" and any(self._is_indicator(ref) for ref in operands):
+            chosen = operands if self._is_indicator(operands[0]) else operands[::-1]
+            return self._add("select", chosen, frame, (), value)
         return self._add("map", operands, frame, (value.name,), value)
 
     def _fold(self, value: Fold, scope: Scope, frame: Frame) -> Ref:
         inner, reduced, body = dict(frame), [], value
         while True:
             var, size = body.var, scope.size(body.size)
+            if not is_size(size):
+                raise LoweringError(f"a fold of length {size!r}, which is not a size")
             inner[var] = self.axis(var.name, size)
             reduced.append(inner[var])
+            if body.kind == "sum" and not _unguarded(body):
+                raise LoweringError("a guarded sum")
             if not (isinstance(body.body, Fold) and body.body.kind == body.kind == "sum"):
                 break
             body = body.body
         names = tuple(axis.name for axis in reduced)
-        unguarded = alpha_equal(body.guard, Num(1))
         if value.kind == "sum":
-            if not unguarded:
-                raise LoweringError("a guarded sum")
             if isinstance(body.body, Op) and body.body.name == "mul":
                 left, right = (self.lower(arg, scope, inner) for arg in body.body.args)
                 if self._contracts(left, right, names):
                     return self._contract(left, right, names, value)
             return self._reduce("sum", (self.lower(body.body, scope, inner),), names, value)
         operands = [self.lower(body.body, scope, inner)]
-        if not unguarded:
+        if not _unguarded(body):
             operands.append(self.lower(body.guard, scope, inner))
         return self._reduce("max", tuple(operands), names, value)
 
@@ -163,7 +126,7 @@ class Lowering:
         """A product is a contraction where both run along all reduced axes and one has an axis that the other lacks."""
         shared = all(name in left.axes and name in right.axes for name in reduced)
         own = set(left.axes) ^ set(right.axes)
-        return shared and bool(own) and not self._is_indicator(left)
+        return shared and bool(own) and not self._is_indicator(left) and not self._is_indicator(right)
 
     def _contract(self, left: Ref, right: Ref, reduced: tuple[str, ...], meaning: Term) -> Ref:
         both = [name for name in left.axes if name in right.axes and name not in reduced]
@@ -179,108 +142,6 @@ class Lowering:
                 raise LoweringError("a fold over an index that its body does not depend on")
         axes = tuple(Axis(name, sizes[name]) for name in self._natural(operands, sizes) if name not in reduced)
         return self.program.add(Operation("fold", axes, operands, (kind, reduced), meaning))
-
-    # -- entries --------------------------------------------------------------------------------------------------------------
-
-    def _entry(self, bound: Bound, indices: tuple[Term, ...], scope: Scope, frame: Frame, meaning: Term) -> Ref:
-        """An entry of a bound tensor: plain axes, regular parts, split axes, or a gather."""
-        sizes = {axis.name: axis.size for axis in self.program.operations[bound.ref.value].axes}
-        own = dict(zip(bound.ref.axes, sizes.values(), strict=True))
-        plain: dict[str, str] = {}
-        views: list[tuple[str, Term]] = []
-        for param, index in zip(bound.params, indices, strict=True):
-            if isinstance(index, Var) and index in frame and alpha_equal(frame[index].size, own[param]):
-                plain[param] = frame[index].name
-            else:
-                views.append((param, index))
-        used = list(plain.values())
-        if not views and len(set(used)) == len(used):
-            return bound.ref.renamed(plain)
-        return self._view(bound, dict(zip(bound.params, indices, strict=True)), own, scope, frame, meaning)
-
-    def _view(
-        self, bound: Bound, indices: dict[str, Term], own: dict[str, Term], scope: Scope, frame: Frame, meaning: Term
-    ) -> Ref:
-        table = bound.ref
-        regular = {param: self._regular(index, own[param], scope, frame) for param, index in indices.items()}
-        if all(found is not None for found in regular.values()):
-            detail, axes = [], []
-            for param in table.axes:
-                if param not in indices:
-                    detail.append(None)
-                    axes.append(Axis(param, own[param]))
-                    continue
-                start, step, axis = regular[param]  # type: ignore[misc]
-                detail.append((start, step, axis.size))
-                axes.append(axis)
-            if len({axis.name for axis in axes}) == len(axes):
-                return self.program.add(Operation("slice", tuple(axes), (table,), tuple(detail), meaning))
-        splits = {param: self._split(index, own[param], scope, frame) for param, index in indices.items()}
-        found = [param for param, pair in splits.items() if pair is not None]
-        plain_others = all(
-            isinstance(index, Var) and index in frame and alpha_equal(frame[index].size, own[param])
-            for param, index in indices.items() if param not in found
-        )
-        if len(found) == 1 and plain_others:
-            axes = []
-            for param in table.axes:
-                if param in found:
-                    axes.extend(splits[param] or ())
-                elif param in indices:
-                    axes.append(frame[indices[param]])  # type: ignore[index]
-                else:
-                    axes.append(Axis(param, own[param]))
-            place = table.axes.index(found[0])
-            return self.program.add(Operation("split", tuple(axes), (table,), (place,), meaning))
-        return self._gather(table, indices, own, scope, frame, meaning)
-
-    def _regular(self, index: Term, length: Term, scope: Scope, frame: Frame) -> tuple[Term, int, Axis] | None:
-        """start + step·i along an axis: (start, step, the axis of i)."""
-        start, step, inner = Num(0), 1, index
-        if isinstance(inner, Op) and inner.name == "add":
-            left, right = inner.args
-            if isinstance(right, Num):
-                start, inner = right, left
-            elif not free_variables(left) & set(frame) and not isinstance(right, Num):
-                start, inner = scope.size(left), right  # type: ignore[assignment]
-        if isinstance(inner, Op) and inner.name == "mul" and isinstance(inner.args[0], Num):
-            step, inner = int(inner.args[0].value), inner.args[1]
-        if isinstance(inner, Var) and inner in frame:
-            return start, step, frame[inner]
-        return None
-
-    def _split(self, index: Term, length: Term, scope: Scope, frame: Frame) -> tuple[Axis, Axis] | None:
-        """outer·f + inner along an axis of length (outer length)·f: the axes of outer and inner."""
-        if not (isinstance(index, Op) and index.name == "add" and isinstance(index.args[0], Op) and index.args[0].name == "mul"):
-            return None
-        outer, width = index.args[0].args
-        inner = index.args[1]
-        if isinstance(outer, Var) and isinstance(inner, Var) and outer in frame and inner in frame:
-            fits = alpha_equal(scope.size(width), frame[inner].size) and alpha_equal(frame[outer].size * scope.size(width), length)
-            return (frame[outer], frame[inner]) if fits else None
-        return None
-
-    def _gather(
-        self, table: Ref, indices: dict[str, Term], own: dict[str, Term], scope: Scope, frame: Frame, meaning: Term
-    ) -> Ref:
-        operands: list[Ref] = [table]
-        detail: list[tuple[str, object]] = []
-        sizes: dict[str, Term] = {}
-        for param in table.axes:
-            if param not in indices:
-                detail.append(("axis", param))
-                sizes[param] = own[param]
-                continue
-            index = indices[param]
-            if isinstance(index, Var) and index in frame and alpha_equal(frame[index].size, own[param]):
-                detail.append(("axis", frame[index].name))
-                sizes[frame[index].name] = frame[index].size
-                continue
-            operands.append(self.lower(index, scope, frame))
-            detail.append(("index", len(operands) - 1))
-            sizes.update(self._sizes(operands[-1:]))
-        axes = tuple(Axis(name, sizes[name]) for name in self._ordered(sizes))
-        return self.program.add(Operation("gather", axes, tuple(operands), tuple(detail), meaning))
 
     # -- calls ----------------------------------------------------------------------------------------------------------------
 
@@ -361,27 +222,11 @@ class Lowering:
 
     # -- small things ---------------------------------------------------------------------------------------------------------
 
-    def _is_indicator(self, ref: Ref) -> bool:
-        operation = self.program.operations[ref.value]
-        if operation.kind in ("slice", "gather", "split"):
-            return self._is_indicator(operation.operands[0])
-        return operation.kind == "input" and operation.detail[1] == "indicator"
-
     def _once(self, operation: Operation) -> Ref:
         key = (operation.kind, operation.axes, operation.detail)
         if key not in self._shared:
             self._shared[key] = self.program.add(operation)
         return self._shared[key]
-
-    def _sizes(self, refs: tuple[Ref, ...] | list[Ref]) -> dict[str, Term]:
-        sizes: dict[str, Term] = {}
-        for ref in refs:
-            for name, axis in zip(ref.axes, self.program.operations[ref.value].axes, strict=True):
-                sizes[name] = axis.size
-        return sizes
-
-    def _ordered(self, names: Mapping[str, object]) -> list[str]:
-        return sorted(names, key=lambda name: self._order[name])
 
     def _add(self, kind: str, operands: tuple[Ref, ...], frame: Frame, detail: tuple[object, ...], meaning: Term) -> Ref:
         sizes = self._sizes(operands)
@@ -394,6 +239,10 @@ class Lowering:
             if set(ref.axes) == set(sizes):
                 return list(ref.axes)
         return self._ordered(sizes)
+
+
+def _unguarded(fold: Fold) -> bool:
+    return alpha_equal(fold.guard, Num(1))
 
 
 def _first_occurrence(value: Term, wanted: set[Var]) -> list[Var]:

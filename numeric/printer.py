@@ -5,54 +5,33 @@ once are written in place. Everything that depends on no tensor (angles, frequen
 Python number and rounded once where it meets a tensor, so float32 stays float32 and a table is as exact as its format.
 
 Guarantees: x/0 = 0 as in the derivation: a divisor is left unguarded only where the core proves it positive. Same program, same
-text. Refuses operations it does not know.
+text. Refuses operations it does not know, and optional inputs that would change the shape of a value. Cannot see: tables that are
+equal but for their length (the frequencies of sines and of cosines are computed twice); that roots and logarithms have no negative
+operand, which the checks of ``signatures`` see to.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
+from kernelproof.numeric.printer_products import ProductPrinter
 from kernelproof.numeric.program import Operation, Program, Ref
-from kernelproof.symbolic.binding import children
-from kernelproof.symbolic.core.equality import assumption, positivity
-from kernelproof.symbolic.core.formulas import positive
-from kernelproof.symbolic.errors import ProofError
+from kernelproof.numeric.source_code import SCALAR, TABLE, TENSOR, Code, PrinterError, proved_positive, size_code, sizes_in, slice_code
 from kernelproof.symbolic.printing.render import text
-from kernelproof.symbolic.terms import Node, Num, Op, Term, Var
+from kernelproof.symbolic.terms import Num, Op
 
-SCALAR, TABLE, TENSOR = "scalar", "table", "tensor"
-
-
-@dataclass(frozen=True)
-class Code:
-    """A value as text: its axes, what it depends on, whether batch axes may stand in front, and how tightly the text binds."""
-
-    code: str
-    axes: tuple[str, ...]
-    depends: str
-    batched: bool = False
-    atomic: bool = True
-
-    @property
-    def operand(self) -> str:
-        return self.code if self.atomic else f"({self.code})"
+__all__ = ["SCALAR", "TABLE", "TENSOR", "ArrayPrinter", "Code", "PrinterError", "proved_positive", "size_code", "sizes_in"]
+HEAVY = ("exp", "sin", "cos")
 
 
-class PrinterError(Exception):
-    """An operation that has no source text. A fault of ours."""
-
-
-class ArrayPrinter:
+class ArrayPrinter(ProductPrinter):
     """Prints a program. ``inputs`` says how each input is called in the source and which are batched; ``module`` is np or cp."""
 
     def __init__(self, program: Program, module: str, unbatched: frozenset[str], optional: frozenset[str]) -> None:
-        self.program, self.module = program, module
+        super().__init__(program, module)
         self._unbatched, self._optional = unbatched, optional
         self._uses = program.uses()
         self._code: dict[int, Code] = {}
-        self._counts: dict[str, int] = {}
-        self.lines: list[str] = []
         self.uses_erf = False
 
     def run(self) -> list[Code]:
@@ -71,7 +50,7 @@ class ArrayPrinter:
         if handler is None:
             raise PrinterError(f"operation {operation.kind!r} has no source text")
         found: Code = handler(operation)
-        heavy = operation.kind in ("contract", "fold", "select") or (operation.kind == "map" and operation.detail[0] in ("exp", "sin", "cos"))
+        heavy = operation.kind in ("contract", "fold", "select") or (operation.kind == "map" and operation.detail[0] in HEAVY)
         if found.depends == SCALAR or operation.kind in ("input", "slice", "split"):
             heavy = False
         if not found.axes and not found.batched and self._uses[number] < 2:
@@ -103,7 +82,7 @@ class ArrayPrinter:
     # -- leaves ---------------------------------------------------------------------------------------------------------------
 
     def _print_input(self, operation: Operation) -> Code:
-        name, kind = operation.detail
+        name = operation.detail[0]
         if not operation.axes:
             return Code(name, (), SCALAR)
         return Code(name, operation.names, TENSOR, name not in self._unbatched)
@@ -146,11 +125,12 @@ class ArrayPrinter:
         if name == "neg":
             return f"-{args[0].operand}", False
         if name == "pow":
-            return (f"{args[0].operand}**{operation.detail[1]}", False) if operation.detail[1] != 2 else self._square(args[0])
+            return self._power(args[0], operation.detail[1])
         if name == "pi":
             return "math.pi", True
         if name == "max":
-            return (f"max({args[0].code}, {args[1].code})" if depends == SCALAR else f"{self.module}.maximum({args[0].code}, {args[1].code})"), True
+            function = "max" if depends == SCALAR else f"{self.module}.maximum"
+            return f"{function}({args[0].code}, {args[1].code})", True
         if name == "erf":
             self.uses_erf = self.uses_erf or depends != SCALAR
             return (f"math.erf({args[0].code})" if depends == SCALAR else f"erf({args[0].code})"), True
@@ -158,10 +138,14 @@ class ArrayPrinter:
             return f"{functions}.{name}({args[0].code})", True
         raise PrinterError(f"map {name!r} has no source text")
 
-    def _square(self, arg: Code) -> tuple[str, bool]:
-        if arg.code.isidentifier():
-            return f"{arg.code} * {arg.code}", False
-        return f"{arg.operand} ** 2" if arg.depends == SCALAR else f"{self.module}.square({arg.code})", arg.depends != SCALAR
+    def _power(self, arg: Code, exponent: int) -> tuple[str, bool]:
+        """By multiplications: they are faster than ``pow``, and their rounding is known."""
+        if arg.depends == SCALAR or exponent not in (2, 3, 4):
+            return f"{arg.operand}**{exponent}", False
+        if exponent == 2 and not arg.code.isidentifier():
+            return f"{self.module}.square({arg.code})", True
+        name = arg.code if arg.code.isidentifier() else self._assigned("base", arg.code)
+        return " * ".join([name] * exponent), False
 
     def _divisor(self, operation: Operation, divisor: Code) -> str:
         """x/0 = 0, for it is how the derivation reads; without a guard where the divisor is proved positive."""
@@ -174,19 +158,13 @@ class ArrayPrinter:
         name = self._assigned("divisor", divisor.code)
         return f"{self.module}.where({name} == 0, math.inf, {name})"
 
-    def _assigned(self, prefix: str, code: str, comment: str = "") -> str:
-        """A new name for a piece of code."""
-        self._counts[prefix] = self._counts.get(prefix, 0) + 1
-        name = f"{prefix}{self._counts[prefix]}"
-        self.lines.append(f"{name} = {code}{comment}")
-        return name
-
     def _is_optional(self, ref: Ref) -> bool:
         operation = self.program.operations[ref.value]
         return operation.kind == "input" and operation.detail[0] in self._optional
 
     def _optional_sum(self, operation: Operation, operands: list[Code], batched: bool) -> Code:
         name = operands[1].code
+        _require_all(operands[0], operation.names)
         plain = self._aligned(operands[0], operation.names, TENSOR, batched)
         other = self._aligned(operands[1], operation.names, TENSOR, batched)
         code = f"{plain.code} if {name} is None else {plain.operand} + {other.operand}"
@@ -198,6 +176,7 @@ class ArrayPrinter:
         mask = self._aligned(indicator, operation.names, TENSOR, True)
         if not self._is_optional(operation.operands[0]):
             return Code(f"{self.module}.where({mask.code}, {shown.code}, 0)", operation.names, TENSOR, True)
+        _require_all(value, operation.names)
         code = f"{shown.code} if {indicator.code} is None else {self.module}.where({mask.code}, {shown.code}, 0)"
         return Code(code, operation.names, TENSOR, True, atomic=False)
 
@@ -215,58 +194,11 @@ class ArrayPrinter:
         plain = f"{self.module}.max({shown.code}, axis={axis}, initial=-math.inf)"
         if not guard:
             return Code(plain, operation.names, body.depends, batched)
+        _require_all(body, names)
         mask = self._aligned(guard[0], names, TENSOR, batched)
         hidden = f"{self.module}.max({self.module}.where({mask.code}, {shown.code}, -math.inf), axis={axis}, initial=-math.inf)"
         top = self._assigned("highest", f"{plain} if {guard[0].code} is None else {hidden}")
         return Code(f"{self.module}.where({top} == -math.inf, 0, {top})", operation.names, TENSOR, batched)
-
-    def _print_contract(self, operation: Operation) -> Code:
-        (reduced,) = operation.detail
-        left, right = (self._ref(ref) for ref in operation.operands)
-        both = [name for name in left.axes if name in right.axes and name not in reduced]
-        own_left = [name for name in left.axes if name not in right.axes]
-        own_right = [name for name in right.axes if name not in left.axes]
-        merged = self._merged(operation.operands[1], reduced, own_right)
-        if not both and merged is not None and len(own_left) == 1:
-            return self._merged_product(operation, left, merged, reduced, own_left, own_right)
-        if len(reduced) == 1 and len(own_left) == 1 and len(own_right) == 1:
-            a = self._aligned(left, (*both, *own_left, *reduced), TENSOR, left.batched)
-            b = self._aligned(right, (*both, *reduced, *own_right), TENSOR, right.batched)
-            return Code(f"{self.module}.matmul({a.code}, {b.code})", operation.names, TENSOR, left.batched or right.batched)
-        letters = {name: chr(97 + place) for place, name in enumerate(dict.fromkeys((*left.axes, *right.axes)))}
-        sides = ["..." + "".join(letters[name] for name in axes) for axes in (left.axes, right.axes, operation.names)]
-        code = f'{self.module}.einsum("{sides[0]},{sides[1]}->{sides[2]}", {left.code}, {right.code}, optimize=True)'
-        return Code(code, operation.names, TENSOR, left.batched or right.batched)
-
-    def _merged(self, ref: Ref, reduced: tuple[str, ...], own: list[str]) -> tuple[Code, bool] | None:
-        """A split weight matrix used whole: its code, and whether the split axes are the reduced ones."""
-        operation = self.program.operations[ref.value]
-        if operation.kind != "split" or len(ref.axes) != 3:
-            return None
-        whole = self._ref(operation.operands[0])
-        (place,) = operation.detail
-        pair = ref.axes[place : place + 2]
-        if place == 1 and list(pair) == own and ref.axes[:1] == reduced:
-            return whole, False
-        if place == 0 and pair == reduced and list(ref.axes[2:]) == own:
-            return whole, True
-        return None
-
-    def _merged_product(
-        self, operation: Operation, left: Code, merged: tuple[Code, bool], reduced: tuple[str, ...], own_left: list[str], own_right: list[str]
-    ) -> Code:
-        whole, joins = merged
-        sizes = {axis.name: size_code(axis.size).code for axis in self.program.operations[operation.operands[1].value].axes}
-        names = self.program.operations[operation.operands[1].value].names
-        lengths = dict(zip(operation.operands[1].axes, (sizes[name] for name in names), strict=True))
-        arranged = self._aligned(left, (*own_left, *reduced), TENSOR, left.batched)
-        if joins:
-            name = self._assigned("heads_last", arranged.code)
-            joined = f"{name}.reshape({name}.shape[:-2] + ({lengths[reduced[0]]} * {lengths[reduced[1]]},))"
-            return Code(f"{self.module}.matmul({joined}, {whole.code})", operation.names, TENSOR, left.batched)
-        product = f"{self.module}.matmul({arranged.code}, {whole.code})"
-        shape = f"{arranged.operand}.shape[:-1] + ({lengths[own_right[0]]}, {lengths[own_right[1]]})"
-        return Code(f"{product}.reshape({shape})", operation.names, TENSOR, left.batched)
 
     # -- views ----------------------------------------------------------------------------------------------------------------
 
@@ -275,7 +207,7 @@ class ArrayPrinter:
         picks = []
         for part, axis in zip(operation.detail, self.program.operations[operation.operands[0].value].axes, strict=True):
             whole = part is None or (part[0] is Num(0) and part[1] == 1 and part[2] is axis.size)
-            picks.append(":" if whole or part is None else _slice(part))
+            picks.append(":" if whole or part is None else slice_code(part))
         return Code(f"{table.operand}[..., {', '.join(picks)}]", operation.names, table.depends, table.batched)
 
     def _print_split(self, operation: Operation) -> Code:
@@ -294,68 +226,8 @@ class ArrayPrinter:
             raise PrinterError("a gather along more than the first axis of a table has no source text")
         return Code(f"{self.module}.take({table.code}, {indices[0].code}, axis=0)", operation.names, TENSOR, indices[0].batched)
 
-    # -- alignment ------------------------------------------------------------------------------------------------------------
 
-    def _aligned(self, value: Code, want: tuple[str, ...], depends: str, batched: bool) -> Code:
-        """The value with axes in the wanted order and places for missing ones; tables are rounded where they meet tensors."""
-        code, atomic = value.code, value.atomic
-        if value.depends == SCALAR:
-            return value
-        if value.depends == TABLE and depends == TENSOR:
-            code, atomic = f"{value.operand}.astype(work)", True
-        have = [name for name in want if name in value.axes]
-        current = list(value.axes)
-        while current != have:
-            place = next(at for at, name in enumerate(have) if current[at] != name)
-            other = current.index(have[place])
-            rank = len(current)
-            code, atomic = f"{self.module}.swapaxes({code}, {place - rank}, {other - rank})", True
-            current[place], current[other] = current[other], current[place]
-        picks = [":" if name in have else "None" for name in want]
-        if not value.batched:
-            while picks and picks[0] == "None":
-                picks.pop(0)
-        if "None" in picks:
-            shown = code if atomic else f"({code})"
-            lead = "..., " if value.batched else ""
-            code, atomic = f"{shown}[{lead}{', '.join(picks)}]", True
-        return Code(code, want, value.depends, value.batched, atomic)
-
-
-def _slice(part: tuple[Term, int, Term]) -> str:
-    start, step, length = part
-    first = "" if start is Num(0) else size_code(start).operand
-    count = size_code(length).operand
-    if step == 1:
-        return f"{first}:{first} + {count}" if first else f":{count}"
-    return f"{first}:{(first + ' + ') if first else ''}{step} * {count}:{step}"
-
-
-def size_code(value: Term) -> Code:
-    """A size as a Python expression of size names."""
-    if isinstance(value, Num):
-        return Code(str(value.value), (), SCALAR)
-    if isinstance(value, Var):
-        return Code(value.name, (), SCALAR)
-    if isinstance(value, Op) and value.name in ("add", "mul"):
-        left, right = (size_code(arg) for arg in value.args)
-        return Code(f"{left.operand} {'+' if value.name == 'add' else '*'} {right.operand}", (), SCALAR, atomic=False)
-    raise PrinterError(f"size {value!r} has no source text")
-
-
-def proved_positive(value: Term) -> bool:
-    """Whether the core proves the term positive, every length in it being positive (for a length of 0 nothing is divided)."""
-    premises = [assumption((), positive(var)) for var in sizes_in(value)]
-    try:
-        positivity(premises, value)
-    except ProofError:
-        return False
-    return True
-
-
-def sizes_in(value: Node) -> list[Var]:
-    """The sizes that occur in a term."""
-    found = {value: None} if isinstance(value, Var) and value.kind == "size" else {}
-    for part, _ in children(value):
-        found.update(dict.fromkeys(sizes_in(part)))
-    return list(found)
+def _require_all(value: Code, names: tuple[str, ...]) -> None:
+    """A value that is used alone where an optional input is left out must have all axes itself."""
+    if set(names) - set(value.axes):
+        raise PrinterError(f"without the optional input, {value.code!r} would lack axes of {names}")

@@ -1,14 +1,17 @@
 """Worst-case rounding-error rules, one for each elementary operation.
 
 What it does: given values and bounds on the errors of the operands, bounds the error of the result of a floating-point operation.
-``u`` is the unit roundoff of the arithmetic, ``γ_n = n·u/(1 − n·u)``. Any order of summation and fused multiply-add are covered by
-γ_n (Higham, Accuracy and Stability of Numerical Algorithms, ch. 3 and 4).
+An error bounds |target − reference|, entry by entry, where both are rounded: the target with roundoff u_t, the reference with u_r.
+Rules take ``u = u_t + u_r`` and are applied to the reference's values. That covers both: one rounding is off by at most u/(1+u) of
+the exact number and u of the rounded one, so u_t/(1+u_t)·(1+u_r) + u_r <= u_t + u_r as long as u_r <= u_t, and
+``γ_n = n·u/(1 − n·u)`` is superadditive in u. Any order of summation and fused multiply-add are within γ_n (Higham, Accuracy and
+Stability of Numerical Algorithms, ch. 3 and 4).
 
-Guarantees: sound for round-to-nearest with gradual underflow or flush to zero, and elementary functions within :data:`ULPS` units
-in the last place. A bound that cannot be given is infinite, never small. Cannot see: intrinsics worse than the table, and
-accumulators that truncate.
-
-The units are *assumed*: measured on samples or stated by vendors, not proved (docs: TRUST).
+Guarantees: sound for round-to-nearest with gradual underflow or results flushed to zero, and elementary functions within
+:data:`ULPS` units in the last place; second-order terms are kept, and what the bounds lose in being computed themselves is put back
+by ``Arithmetic.slack``. A bound that cannot be given is infinite, never small. Cannot see: intrinsics worse than the table (the
+units are *assumed*: measured on samples or stated by vendors), subnormal operands read as zero, accumulators that truncate,
+products of Strassen's kind.
 """
 
 from __future__ import annotations
@@ -21,8 +24,10 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 #: assumed worst error of an elementary function in units in the last place
-ULPS = {"exp": 3.0, "log": 4.0, "sin": 2.0, "cos": 2.0, "tanh": 2.0, "erf": 2.0, "sqrt": 0.5, "pow": 2.0}
-TWO_OVER_ROOT_PI = 1.1283791670955126
+ULPS = {"exp": 3.0, "log": 4.0, "sin": 2.0, "cos": 2.0, "tanh": 2.0, "erf": 2.0, "sqrt": 1.0, "pow": 2.0}
+TWO_OVER_ROOT_PI = 1.1283791670955128
+#: a/b, or a times the rounded 1/b
+DIVISION = 2.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Format:
 
 FORMATS = {
     "float16": Format("float16", 2.0**-11, 2.0**-14, 65504.0),
-    "bfloat16": Format("bfloat16", 2.0**-8, 2.0**-126, float(np.finfo(np.float32).max)),
+    "bfloat16": Format("bfloat16", 2.0**-8, 2.0**-126, (2 - 2.0**-7) * 2.0**127),
     "float32": Format("float32", 2.0**-24, 2.0**-126, float(np.finfo(np.float32).max)),
     "float64": Format("float64", 2.0**-53, 2.0**-1022, float(np.finfo(np.float64).max)),
 }
@@ -45,16 +50,30 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What is assumed of the target: the format it computes in, the format it stores in, and the reference's own roundoff."""
+    """What is assumed of the target: the format it computes in, the format it stores in, and the reference's own roundoff.
+
+    ``rescaled`` is a factor on what underflow loses, for values that a target may hold multiplied by a number of its own (the
+    weights of a softmax, each implementation with its own shift).
+    """
 
     compute: Format
     store: Format
     reference_unit: float
+    rescaled: float = 1.0
 
     @property
     def unit(self) -> float:
-        """Roundoff of target and reference together: every rule is superadditive in u, so one walk covers both."""
+        """Roundoff of target and reference together."""
         return self.compute.unit + self.reference_unit
+
+    @property
+    def tiny(self) -> float:
+        """What underflow takes from one result at most."""
+        return self.compute.tiny * self.rescaled
+
+    def slack(self, count: float = 0) -> float:
+        """A factor above one for what the computation of a bound itself loses, with sums over ``count`` entries."""
+        return 1 + (count + 16) * self.reference_unit
 
     def gamma(self, count: float) -> float:
         """γ_count; infinite where count·u reaches one."""
@@ -73,12 +92,16 @@ Rule = Callable[[Arithmetic, Array, list[Array], list[Array]], Array]
 
 def rounded(on: Arithmetic, value: Array, error: Array, roundings: float = 1.0) -> Array:
     """An error, and the rounding of the result itself."""
-    return error + roundings * on.unit * (np.abs(value) + error) + on.compute.tiny
+    found: Array = error + roundings * on.unit * (np.abs(value) + error) + on.tiny
+    return found
 
 
 def _sum(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
+    """Without the underflow term where both are certainly zero: a sum of zeros is zero."""
     carried = errors[0] + errors[1]
-    return carried + on.unit * (np.abs(value) + carried)
+    something = (args[0] != 0) | (args[1] != 0) | (carried > 0)
+    own: Array = on.unit * (np.abs(value) + carried) + np.where(something, on.tiny, 0)
+    return carried + own
 
 
 def _product(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
@@ -91,7 +114,7 @@ def _quotient(on: Arithmetic, value: Array, args: list[Array], errors: list[Arra
     certain_zero = (args[1] == 0) & (errors[1] == 0)
     carried = (errors[0] + np.abs(value) * errors[1]) / np.where(room > 0, room, 1)
     carried = np.where(room > 0, carried, np.inf)
-    return np.where(certain_zero, 0, rounded(on, value, carried))
+    return np.where(certain_zero, 0, rounded(on, value, carried, DIVISION))
 
 
 def _negation(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
@@ -100,38 +123,50 @@ def _negation(on: Arithmetic, value: Array, args: list[Array], errors: list[Arra
 
 def _exponential(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
     own = 2 * ULPS["exp"] * on.unit
-    return value * (np.expm1(errors[0]) * (1 + own) + own) + on.compute.tiny
+    relative = value * (np.expm1(errors[0]) * (1 + own) + own)
+    # where the reference has underflowed, a relative error of it says nothing
+    whole = np.exp(args[0] + errors[0]) * (1 + own)
+    return np.where(value > np.finfo(value.dtype).tiny / on.unit, relative, whole) + on.tiny
 
 
 def _logarithm(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
-    low = args[0] - errors[0]
-    carried = np.where(low > 0, np.log(np.where(low > 0, args[0] / np.where(low > 0, low, 1), 1)), np.inf)
+    inside = args[0] > errors[0]
+    fraction = np.where(inside, errors[0] / np.where(args[0] > 0, args[0], 1), 0)
+    carried = np.where(inside, -np.log1p(-fraction), np.inf)
     return carried + 2 * ULPS["log"] * on.unit * (np.abs(value) + carried)
 
 
 def _root(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
-    below = np.sqrt(np.maximum(args[0] - errors[0], 0))
-    together = value + below
-    carried = np.where(errors[0] == 0, 0, errors[0] / np.where(together > 0, together, 1))
-    carried = np.where((errors[0] > 0) & (together <= 0), np.sqrt(errors[0]), carried)
-    return carried + on.unit * (value + carried)
+    """|√a − √b| = |a − b| / (√a + √b), and at most √|a − b|; a negative operand counts as zero."""
+    together = value + np.sqrt(np.maximum(args[0] - errors[0], 0))
+    carried = np.minimum(errors[0] / np.where(together > 0, together, 1), np.sqrt(errors[0]))
+    carried = np.where(together > 0, carried, np.sqrt(errors[0]))
+    found: Array = carried + 2 * ULPS["sqrt"] * on.unit * (value + carried)
+    return found
+
+
+def _within_two(slope: Array, error: Array) -> Array:
+    """slope·error, and no more than two values in [−1, 1] differ by; infinite where the operand may be no number at all."""
+    return np.where(np.isfinite(error), np.minimum(slope * error, 2.0), np.inf)
 
 
 def _circular(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
-    carried = np.minimum(errors[0], 2.0)
-    return carried + 2 * ULPS["sin"] * on.unit * np.minimum(np.abs(value) + carried, 1.0) + on.compute.tiny
+    carried = _within_two(np.ones_like(value), errors[0])
+    own: Array = 2 * ULPS["sin"] * on.unit * np.minimum(np.abs(value) + carried, 1.0) + on.tiny
+    return carried + own
 
 
 def _tanh(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
-    nearest = np.maximum(np.abs(args[0]) - errors[0], 0)
-    carried = np.minimum(errors[0] * (1 - np.tanh(nearest) ** 2), 2.0)
-    return carried + 2 * ULPS["tanh"] * on.unit * (np.abs(value) + carried) + on.compute.tiny
+    """The slope is largest where the operand may be nearest to zero; 1/cosh² keeps its digits far out."""
+    nearest = np.clip(np.abs(args[0]) - errors[0], 0, 300)
+    carried = _within_two(1 / np.cosh(nearest) ** 2, errors[0])
+    return carried + 2 * ULPS["tanh"] * on.unit * (np.abs(value) + carried) + on.tiny
 
 
 def _erf(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
     nearest = np.maximum(np.abs(args[0]) - errors[0], 0)
-    carried = np.minimum(errors[0] * TWO_OVER_ROOT_PI * np.exp(-(nearest**2)), 2.0)
-    return carried + 2 * ULPS["erf"] * on.unit * (np.abs(value) + carried) + on.compute.tiny
+    carried = _within_two(TWO_OVER_ROOT_PI * np.exp(-(nearest**2)), errors[0])
+    return carried + 2 * ULPS["erf"] * on.unit * (np.abs(value) + carried) + on.tiny
 
 
 def _maximum(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
@@ -140,8 +175,10 @@ def _maximum(on: Arithmetic, value: Array, args: list[Array], errors: list[Array
     return np.where(a - errors[0] > b + errors[1], errors[0], np.where(b - errors[1] > a + errors[0], errors[1], np.maximum(*errors)))
 
 
-def _exact(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
-    return np.zeros_like(value)
+def _delta(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
+    """Exact, unless the two may be equal and may differ."""
+    reach = errors[0] + errors[1]
+    return np.where((reach > 0) & ~(np.abs(args[0] - args[1]) > reach), 1.0, 0.0)
 
 
 def _constant(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
@@ -154,15 +191,16 @@ def _carried(on: Arithmetic, value: Array, args: list[Array], errors: list[Array
 
 RULES: dict[str, Rule] = {
     "add": _sum, "sub": _sum, "mul": _product, "div": _quotient, "neg": _negation, "exp": _exponential, "log": _logarithm,
-    "sqrt": _root, "sin": _circular, "cos": _circular, "tanh": _tanh, "erf": _erf, "max": _maximum, "delta": _exact, "pi": _constant,
+    "sqrt": _root, "sin": _circular, "cos": _circular, "tanh": _tanh, "erf": _erf, "max": _maximum, "delta": _delta, "pi": _constant,
     "broadcast": _carried,
 }
 
 
 def power(on: Arithmetic, value: Array, base: Array, error: Array, exponent: int) -> Array:
-    """base**exponent by multiplications or by ``pow``."""
+    """base**exponent by multiplications or by ``pow``; (b + e)^k − b^k <= k·e·(b + e)^(k−1), which loses no digits."""
     if exponent == 0:
         return np.zeros_like(value)
-    reach = (np.abs(base) + error) ** exponent
-    carried = reach - np.abs(base) ** exponent
-    return carried + on.gamma(exponent - 1 + 2 * ULPS["pow"]) * reach + on.compute.tiny
+    most = np.abs(base) + error
+    own: Array = on.gamma(exponent - 1 + 2 * ULPS["pow"]) * most**exponent + exponent * on.tiny
+    carried: Array = exponent * error * most ** (exponent - 1)
+    return carried + own

@@ -5,7 +5,8 @@ both sides, and compares them within the error bounds that the interpreter deriv
 permutation, a map of the tokens is drawn beside the inputs, as the statement declares. The definition itself is a theorem like the
 others: ``PHASE.matches_definition``.
 
-Guarantees: the property is the theorem; where a hypothesis fails (no key may be attended to) the entry is left out.
+Guarantees: the property is the theorem; where a hypothesis fails (no key may be attended to) the entry is left out. Half of the
+examples are telling ones (``telling.py``), since few faults show where an exponential is saturated.
 Cannot see: faults within the bound; rows or magnitudes that the strategies do not draw.
 """
 
@@ -25,9 +26,11 @@ from kernelproof.numeric.reference import reference, wide
 from kernelproof.numeric.rounding import arithmetic_for
 from kernelproof.numeric.statements import StatementProgram, is_testable, statement_program
 from kernelproof.properties.call import Call
+from kernelproof.properties.masking import masking_properties
 from kernelproof.properties.model import Case, Finding, Inputs, Property, Setting, build
 from kernelproof.properties.presentation import present
 from kernelproof.properties.strategies import draw_case
+from kernelproof.properties.telling import draw_padding, draw_telling, with_padding
 from kernelproof.properties.tolerance import expected_of, within
 from kernelproof.properties.uniqueness import uniqueness_property
 from kernelproof.symbolic.phase import Derivation, Statement
@@ -46,13 +49,13 @@ class Unfinished(Exception):
 
 
 def theorem_properties(phase: str, variant: Mapping[str, object]) -> list[Property]:
-    """The properties of a phase that are theorems, the definition first."""
+    """The properties of a phase that are theorems, the definition first; those about masks follow from the definition."""
     derivation = derive(phase, **variant)
     made = [_definition_property(derivation)]
     made += [_statement_property(derivation, found) for found in derivation.statements if is_testable(found)]
     if phase == "positional":
         made.append(uniqueness_property(derivation))
-    return made
+    return [*made, *masking_properties(phase, variant)]
 
 
 def theorem_text(statement: Statement) -> str:
@@ -63,10 +66,10 @@ def theorem_text(statement: Statement) -> str:
 
 def _definition_property(derivation: Derivation) -> Property:
     def draw(draw: DrawFn, setting: Setting) -> Case:
-        return draw_case(draw, setting)
+        return draw_padding(draw, draw_case(draw, setting, **draw_telling(draw, setting)))
 
     def check(call: Call, case: Case, setting: Setting) -> Finding:
-        inputs = build(case)
+        inputs = with_padding(case, build(case))
         expected = expected_of(case.phase, dict(case.variant), inputs, setting.dtype)
         observed = call(inputs.tensors, inputs.options)
         if observed.shape != expected.value.shape:
@@ -136,15 +139,17 @@ def _draw_statement(
         if isinstance(term, Var) and term.kind == "size"
     ]
     moved_mask = any(extra.kind == "permutation" for extra in statement.extras) and "mask" not in setting.capabilities
-    case = draw_case(
-        draw,
-        setting,
-        fixed=equal,
-        minimum=dict.fromkeys(positive, 1),
-        batch=() if derivation.phase in ("feed_forward", "embedding") else None,
-        extras=extras,
-        without=("causal",) if moved_mask else (),
-    )
+    telling = draw_telling(draw, setting)
+    chosen: dict[str, Any] = {
+        **telling,
+        "fixed": {**telling.get("fixed", {}), **equal},
+        "minimum": {**dict.fromkeys(positive, 1), **telling.get("minimum", {})},
+        "without": ("causal",) if moved_mask else (),
+    }
+    if derivation.phase in ("feed_forward", "embedding"):
+        # their tokens are the axis n of the definition
+        chosen["batch"] = ()
+    case = draw_case(draw, setting, extras=extras, **chosen)
     return replace(case, extras=tuple(replace(extra, batched=False) for extra in case.extras))
 
 

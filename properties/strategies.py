@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -57,13 +58,17 @@ def draw_case(
     extras: Sequence[tuple[str, str, tuple[str | int, ...]]] = (),
     picks: Mapping[str, Sequence[object]] | None = None,
     tame: bool = False,
+    empty: bool = True,
 ) -> Case:
     """A case of the setting's phase.
 
     ``fixed`` sets a size to a number or to another size; ``more_sizes`` are sizes that only the property knows;
     ``recipes`` and ``options`` override the draw, ``without`` leaves options out; ``extras`` are (name, kind, axes);
-    ``picks`` are choices a property makes for itself, by name; ``tame`` keeps values moderate.
+    ``picks`` are choices a property makes for itself, by name; ``tame`` keeps values moderate; without ``empty`` no
+    axis has length 0.
     """
+    if not empty:
+        setting = replace(setting, capabilities=setting.capabilities - {"empty", "no_rows"})
     shape = phase_shape(setting.phase, setting.variant)
     lowest = dict(minimum or {})
     for _, kind, axes in extras:

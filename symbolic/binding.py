@@ -1,18 +1,19 @@
-"""Bound names: free variables, equality up to bound names, substitution without capture, positions.
+"""Bound names in terms and formulas: free variables, equality up to bound names, substitution without capture, positions.
 
-What it does: the four operations that SymPy's ``dummy_eq``, ``subs`` and ``diff`` get wrong on nested dependent sums (see
+What it does: the operations that SymPy's ``dummy_eq``, ``subs`` and ``diff`` get wrong on nested dependent sums (see
 ``docs/decisions/0001-own-terms.md``). Guarantees: :func:`substitute` never lets a binder capture a variable of what is put in;
-:func:`alpha_equal` distinguishes row sums from column sums. The prefix ``#`` is reserved for canonical bound names and refused in
-variables from outside.
+:func:`alpha_equal` distinguishes row sums from column sums. The names of canonical terms start with ``#``, which no variable from
+outside does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import TypeVar
+from typing import TypeVar, cast, overload
 
-from kernelproof.symbolic.terms import Call, Entry, Fold, Lambda, Node, Op, Term, Var
+from kernelproof.symbolic.formulas import Formula
+from kernelproof.symbolic.terms import Bound, Call, Entry, Fold, Lambda, Node, Op, Term, Var, term
 
 Path = tuple[int, ...]
 N = TypeVar("N", bound=Node)
@@ -20,35 +21,50 @@ N = TypeVar("N", bound=Node)
 
 def children(node: Node) -> tuple[tuple[Node, tuple[Var, ...]], ...]:
     """The direct parts of a node, each with the variables that the node binds in it."""
-    if isinstance(node, Fold):
-        return (node.size, ()), (node.guard, (node.var,)), (node.body, (node.var,))
-    if isinstance(node, Op):
-        return tuple((arg, ()) for arg in node.args)
-    if isinstance(node, Entry):
-        return tuple((index, ()) for index in node.indices)
-    if isinstance(node, Lambda):
-        return ((node.body, node.params),)
-    if isinstance(node, Call):
-        return tuple((value, ()) for _, value in node.arguments) + tuple((index, ()) for index in node.indices)
+    match node:
+        case Fold():
+            return (node.size, ()), (node.guard, (node.var,)), (node.body, (node.var,))
+        case Op():
+            return tuple((arg, ()) for arg in node.args)
+        case Entry():
+            return tuple((index, ()) for index in node.indices)
+        case Lambda():
+            return ((node.body, node.params),)
+        case Call():
+            return tuple((value, ()) for _, value in node.arguments) + tuple((index, ()) for index in node.indices)
+        case Formula():
+            return tuple((part, ()) for part in node.terms)
     return ()
 
 
 def rebuild(node: N, parts: Iterable[Node]) -> N:
     """The node with its direct parts replaced, in the order of :func:`children`; bound variables stay."""
-    new = tuple(parts)
-    if isinstance(node, Fold):
-        return Fold(node.kind, node.var, new[0], new[2], new[1])  # type: ignore[arg-type, return-value]
-    if isinstance(node, Op):
-        return Op(node.name, *new)  # type: ignore[arg-type, return-value]
-    if isinstance(node, Entry):
-        return Entry(node.tensor, *new)  # type: ignore[arg-type, return-value]
-    if isinstance(node, Lambda):
-        return Lambda(node.params, new[0])  # type: ignore[arg-type, return-value]
-    if isinstance(node, Call):
-        count = len(node.arguments)
-        arguments = tuple((name, value) for (name, _), value in zip(node.arguments, new[:count], strict=True))
-        return Call(node.function, arguments, new[count:])  # type: ignore[arg-type, return-value]
+    return cast(N, _rebuild(node, list(parts)))
+
+
+def _rebuild(node: Node, new: list[Node]) -> Node:
+    match node:
+        case Fold():
+            return Fold(node.kind, node.var, term(new[0]), term(new[2]), term(new[1]))
+        case Op():
+            return Op(node.name, *map(term, new))
+        case Entry():
+            return Entry(node.tensor, *map(term, new))
+        case Lambda():
+            return Lambda(node.params, term(new[0]))
+        case Call():
+            count = len(node.arguments)
+            arguments = tuple((name, _lambda(value)) for (name, _), value in zip(node.arguments, new[:count], strict=True))
+            return Call(node.function, arguments, tuple(map(term, new[count:])))
+        case Formula():
+            return Formula(node.name, *map(term, new), tensor=node.tensor)
     return node
+
+
+def _lambda(value: Node) -> Lambda:
+    if not isinstance(value, Lambda):
+        raise TypeError(f"{value!r} is not a lambda")
+    return value
 
 
 @cache
@@ -72,9 +88,21 @@ def tensors(node: Node) -> frozenset[str]:
 
 
 @cache
-def has_operation(node: Node, name: str) -> bool:
-    """Whether an operation of this name occurs."""
-    return (isinstance(node, Op) and node.name == name) or any(has_operation(part, name) for part, _ in children(node))
+def operations(node: Node) -> frozenset[str]:
+    """Names of the operations that occur."""
+    found = frozenset((node.name,)) if isinstance(node, Op) else frozenset()
+    for part, _ in children(node):
+        found |= operations(part)
+    return found
+
+
+@cache
+def functions_called(node: Node) -> frozenset[str]:
+    """Names of the defined functions that are called."""
+    found = frozenset((node.function,)) if isinstance(node, Call) else frozenset()
+    for part, _ in children(node):
+        found |= functions_called(part)
+    return found
 
 
 @cache
@@ -84,42 +112,41 @@ def _height(node: Node) -> int:
     return binders + max((_height(part) for part, _ in children(node)), default=0)
 
 
-@cache
 def canonical(node: N) -> N:
     """The representative of the node's class under renaming of bound variables.
 
     A binder is named by its height, so the name depends on the subtree alone: inner binders are always lower, hence nothing is
     captured, and equal subtrees are computed once.
     """
-    if isinstance(node, Var):
-        if node.name.startswith("#"):
-            raise ValueError(f"variable {node.name!r}: names that start with '#' are reserved for bound variables")
-        return node
-    parts = [canonical(part) for part, _ in children(node)]
-    if isinstance(node, Fold):
-        name = Var(f"#{_height(node)}")
-        guard, body = (_rename(part, {node.var: name}) for part in parts[1:])
-        return Fold(node.kind, name, parts[0], body, guard)  # type: ignore[arg-type, return-value]
-    if isinstance(node, Lambda):
-        top = _height(node)
-        names = {param: Var(f"#{top - place}", param.kind) for place, param in enumerate(node.params)}
-        return Lambda(tuple(names.values()), _rename(parts[0], names))  # type: ignore[arg-type, return-value]
+    return cast(N, _canonical(node))
+
+
+@cache
+def _canonical(node: Node) -> Node:
+    if isinstance(node, Bound):
+        raise TypeError(f"variable {node.name!r} is a bound one of a canonical term: it cannot stand free")
+    parts = [_canonical(part) for part, _ in children(node)]
+    top = _height(node)
+    match node:
+        case Fold():
+            name = Bound(f"#{top}")
+            guard, body = (_renamed(part, ((node.var, name),)) for part in parts[1:])
+            return Fold(node.kind, name, term(parts[0]), term(body), term(guard))
+        case Lambda():
+            names = tuple((param, Bound(f"#{top - place}")) for place, param in enumerate(node.params))
+            return Lambda(tuple(new for _, new in names), term(_renamed(parts[0], names)))
     return rebuild(node, parts)
 
 
 @cache
 def _renamed(node: Node, names: tuple[tuple[Var, Var], ...]) -> Node:
+    """Free variables renamed where no binder below has an old or a new name (true of canonical bodies)."""
     mapping = dict(names)
     if isinstance(node, Var):
         return mapping.get(node, node)
     if not any(var in free_variables(node) for var in mapping):
         return node
     return rebuild(node, (_renamed(part, names) for part, _ in children(node)))
-
-
-def _rename(node: Node, names: Mapping[Var, Var]) -> Node:
-    """Rename free variables where no binder below has an old or a new name (true of canonical bodies)."""
-    return _renamed(node, tuple(names.items()))
 
 
 def alpha_equal(left: Node, right: Node) -> bool:
@@ -136,13 +163,18 @@ def fresh(var: Var, taken: Iterable[Var]) -> Var:
     return Var(name, var.kind)
 
 
-def substitute(node: N, values: Mapping[Var, Term], functions: Mapping[str, Lambda] | None = None) -> N:
-    """Put terms for free variables and lambdas for tensors, all at once, without capture."""
-    functions = functions or {}
-    for name, value in functions.items():
+@overload
+def substitute(node: Term, values: Mapping[Var, Term], functions: Mapping[str, Lambda] | None = None) -> Term: ...
+@overload
+def substitute(node: Lambda, values: Mapping[Var, Term], functions: Mapping[str, Lambda] | None = None) -> Lambda: ...
+@overload
+def substitute(node: Formula, values: Mapping[Var, Term], functions: Mapping[str, Lambda] | None = None) -> Formula: ...
+def substitute(node: Node, values: Mapping[Var, Term], functions: Mapping[str, Lambda] | None = None) -> Node:
+    """Put terms for free variables and lambdas for tensors, all at once, without capture. The tensor of a permutation stays."""
+    for name, value in (functions or {}).items():
         if not isinstance(value, Lambda):
             raise TypeError(f"tensor {name!r} needs a lambda, got {value!r}")
-    return _substitute(node, dict(values), dict(functions))  # type: ignore[return-value]
+    return _substitute(node, {var: term(value) for var, value in values.items()}, dict(functions or {}))
 
 
 def _substitute(node: Node, values: dict[Var, Term], functions: dict[str, Lambda]) -> Node:
@@ -151,40 +183,37 @@ def _substitute(node: Node, values: dict[Var, Term], functions: dict[str, Lambda
         return node
     if isinstance(node, Var):
         return values.get(node, node)
-    if isinstance(node, Entry):
-        indices = [_substitute(index, values, functions) for index in node.indices]
-        if node.tensor not in functions:
-            return Entry(node.tensor, *indices)  # type: ignore[arg-type]
+    if isinstance(node, Entry) and node.tensor in functions:
         value = functions[node.tensor]
-        if len(value.params) != len(indices):
-            raise TypeError(f"tensor {node.tensor!r} has {len(indices)} indices, its value {len(value.params)} parameters")
-        return _substitute(value.body, dict(zip(value.params, indices, strict=True)), {})  # type: ignore[arg-type]
-    binders = (node.var,) if isinstance(node, Fold) else node.params if isinstance(node, Lambda) else ()
-    if not binders:
-        return rebuild(node, [_substitute(part, values, functions) for part, _ in children(node)])
+        if len(value.params) != len(node.indices):
+            raise TypeError(f"tensor {node.tensor!r} has {len(node.indices)} indices, its value {len(value.params)} parameters")
+        indices = [term(_substitute(index, values, functions)) for index in node.indices]
+        return _substitute(value.body, dict(zip(value.params, indices, strict=True)), {})
+    if isinstance(node, (Fold, Lambda)):
+        return _substitute_below(node, values, functions)
+    return rebuild(node, [_substitute(part, values, functions) for part, _ in children(node)])
+
+
+def _substitute_below(node: Fold | Lambda, values: dict[Var, Term], functions: dict[str, Lambda]) -> Node:
+    """Substitution below a binder: bound variables are not replaced, and make way for what is put in."""
+    binders = (node.var,) if isinstance(node, Fold) else node.params
     inner = {var: value for var, value in values.items() if var not in binders}
     incoming: set[Var] = set()
     for value in (*inner.values(), *(functions[name] for name in functions if name in tensors(node))):
         incoming |= free_variables(value)
-    renamed = {}
+    renamed: dict[Var, Var] = {}
     for var in binders:
         if var in incoming:
-            renamed[var] = fresh(var, incoming | _all_free(node) | set(binders) | set(renamed.values()))
-    inner_values: dict[Var, Term] = {**inner, **renamed}
+            inside = set().union(*(free_variables(part) for part, _ in children(node)))
+            renamed[var] = fresh(var, incoming | inside | set(binders) | set(renamed.values()))
+    below: dict[Var, Term] = {**inner, **renamed}
+
+    def put(part: Term, here: dict[Var, Term]) -> Term:
+        return term(_substitute(part, here, functions))
+
     if isinstance(node, Fold):
-        return Fold(
-            node.kind, renamed.get(node.var, node.var), _substitute(node.size, values, functions),  # type: ignore[arg-type]
-            _substitute(node.body, inner_values, functions), _substitute(node.guard, inner_values, functions),  # type: ignore[arg-type]
-        )
-    assert isinstance(node, Lambda)
-    return Lambda(tuple(renamed.get(var, var) for var in binders), _substitute(node.body, inner_values, functions))  # type: ignore[arg-type]
-
-
-def _all_free(node: Node) -> set[Var]:
-    found: set[Var] = set()
-    for part, _ in children(node):
-        found |= free_variables(part)
-    return found
+        return Fold(node.kind, renamed.get(node.var, node.var), put(node.size, values), put(node.body, below), put(node.guard, below))
+    return Lambda(tuple(renamed.get(var, var) for var in binders), put(node.body, below))
 
 
 def at(node: Node, path: Path) -> Node:
@@ -204,18 +233,21 @@ def bound_on_path(node: Node, path: Path) -> tuple[tuple[Var, Term | None], ...]
     return tuple(crossed)
 
 
-def replace_at(node: N, path: Path, new: Node) -> N:
-    """The node with the subtree at a position replaced. Bound variables on the way may be captured: the caller checks."""
+def replace_at(whole: Term, path: Path, new: Node) -> Term:
+    """The term with the subtree at a position replaced. Bound variables on the way may be captured: the caller checks."""
+    return term(_replace_at(whole, path, new))
+
+
+def _replace_at(node: Node, path: Path, new: Node) -> Node:
     if not path:
-        return new  # type: ignore[return-value]
+        return new
     parts = [part for part, _ in children(node)]
-    parts[path[0]] = replace_at(parts[path[0]], path[1:], new)
+    parts[path[0]] = _replace_at(parts[path[0]], path[1:], new)
     return rebuild(node, parts)
 
 
-def positions(node: Node, path: Path = ()) -> Iterable[tuple[Path, Node]]:
+def positions(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
     """All subtrees with their positions, from the outside in, left to right."""
     yield path, node
     for step, (part, _) in enumerate(children(node)):
         yield from positions(part, (*path, step))
-

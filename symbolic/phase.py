@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kernelproof.symbolic.core.definitions import Clause, Definition
 from kernelproof.symbolic.core.theorem import Theorem
-from kernelproof.symbolic.tactics import Line
+from kernelproof.symbolic.functions import Clause, Definition
+from kernelproof.symbolic.tactics import Line, then
 from kernelproof.symbolic.terms import Term, Var
 
 EXTRA_KINDS = ("real", "positive", "permutation", "index_map", "offset")
@@ -66,9 +66,15 @@ class Clausal:
     lines: tuple[Line, ...]
 
     @property
+    def theorem(self) -> Theorem:
+        """The lines together: the definition's call equals the kernel form."""
+        return then(*(line.theorem for line in self.lines))
+
+    @property
     def kernel(self) -> Term:
         """The last line: what the kernel computes."""
-        return self.lines[-1].theorem.right  # type: ignore[no-any-return]
+        last: Term = self.lines[-1].theorem.right
+        return last
 
 
 @dataclass(frozen=True)

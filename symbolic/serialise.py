@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kernelproof.symbolic.core.formulas import Formula
 from kernelproof.symbolic.core.theorem import Theorem, steps
+from kernelproof.symbolic.formulas import Formula
 from kernelproof.symbolic.terms import Call, Entry, Fold, Lambda, Num, Op, Var
 
 
@@ -34,7 +34,8 @@ def to_json(value: Any) -> Any:
         arguments = [[name, to_json(given)] for name, given in value.arguments]
         return ["call", value.function, arguments, [to_json(index) for index in value.indices]]
     if isinstance(value, Formula):
-        return ["formula", value.name, [to_json(arg) for arg in value.args]]
+        named = [] if value.tensor is None else [value.tensor]
+        return ["formula", value.name, [*named, *(to_json(part) for part in value.terms)]]
     if isinstance(value, Mapping):
         pairs = [[to_json(key), to_json(item)] for key, item in value.items()]
         return ["map", sorted(pairs, key=lambda pair: json.dumps(pair[0], ensure_ascii=False))]

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from kernelproof.symbolic.binding import alpha_equal, at, positions
-from kernelproof.symbolic.core.definitions import unfolding
+from kernelproof.symbolic.core.definitions import definition_of, unfolding
 from kernelproof.symbolic.core.equality import arithmetic, congruence, reflexivity, symmetry, transitivity
 from kernelproof.symbolic.core.folds import sum_constant, sum_delta, sum_of_sums, sum_scaled
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.terms import Call, Fold, Op, Term
+from kernelproof.symbolic.terms import Call, Fold, Op, Term, term
 
 Conversion = Callable[[Term], Theorem]
 
@@ -115,14 +115,12 @@ def unfold(function: str, which: int | None = None) -> Conversion:
             raise ProofError(f"not a call of {function}")
         if which is not None:
             return unfolding((), value, which)
-        clause = 0
-        while True:
+        for clause in range(len(definition_of(function).clauses)):
             try:
                 return unfolding((), value, clause)
             except ProofError:
-                clause += 1
-            except IndexError:
-                raise ProofError(f"no clause of {function} fits") from None
+                continue
+        raise ProofError(f"no clause of {function} fits")
 
     return convert
 
@@ -141,7 +139,7 @@ def linear_sum(value: Term) -> Theorem:
 
 def inside(path: tuple[int, ...], conversion: Conversion) -> Conversion:
     """Apply at one position."""
-    return lambda value: congruence((conversion(at(value, path)),), value, path)  # type: ignore[arg-type]
+    return lambda value: congruence((conversion(term(at(value, path))),), value, path)
 
 
 def both_sides(left: Term, right: Term, to_left: Conversion, to_right: Conversion) -> Theorem:
@@ -153,7 +151,7 @@ def both_sides(left: Term, right: Term, to_left: Conversion, to_right: Conversio
 def split_exponential(value: Term) -> Theorem:
     """exp(a ± b) = exp(a)·exp(±b), at the root."""
     if is_operation(value, "exp"):
-        (inner,) = value.args  # type: ignore[attr-defined]
+        (inner,) = value.args
         if is_operation(inner, "add"):
             return arithmetic((), value, Op("exp", inner.args[0]) * Op("exp", inner.args[1]))
         if is_operation(inner, "sub"):
@@ -161,14 +159,14 @@ def split_exponential(value: Term) -> Theorem:
     raise ProofError("not the exponential of a sum or difference")
 
 
-def is_operation(value: object, name: str) -> bool:
+def is_operation(value: object, name: str) -> TypeGuard[Op]:
     """Whether a term is this operation."""
     return isinstance(value, Op) and value.name == name
 
 
 def _as_difference(value: Term) -> Theorem:
-    if is_operation(value, "add") and is_operation(value.args[1], "neg"):  # type: ignore[attr-defined]
-        return by_arithmetic(value.args[0] - value.args[1].args[0])(value)  # type: ignore[attr-defined]
+    if is_operation(value, "add") and is_operation(value.args[1], "neg"):
+        return by_arithmetic(value.args[0] - value.args[1].args[0])(value)
     raise ProofError("not a sum with a negative")
 
 
@@ -198,7 +196,10 @@ class Chain:
 
     def step(self, title: str, conversion: Conversion) -> Chain:
         """One more line."""
-        self.lines.append(Line(title, conversion(self.current)))
+        theorem = conversion(self.current)
+        if not alpha_equal(theorem.left, self.current):
+            raise ProofError(f"line {title!r} does not start where the last one ended")
+        self.lines.append(Line(title, theorem))
         return self
 
     def theorem(self) -> Theorem:

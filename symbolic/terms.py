@@ -4,8 +4,9 @@ What it does: numbers, variables, tensor entries ``x[i, j]``, operations, folds 
 of defined functions. Equal trees are one object (hash-consing), so ``is`` compares structure, bound names included; equality up to
 bound names is :func:`kernelproof.symbolic.binding.alpha_equal`.
 
-Guarantees: construction never simplifies: what was written is what stands there. Division by zero is zero and the square root of a
-negative number is zero, as in Lean, so every term has a value for all values of its variables and nothing is silently undefined.
+Guarantees: construction never simplifies: what was written is what stands there, and it stays so. Every term has a value for all
+values of its variables, as in Lean: tensors are functions of all real indices; x/0 = 0, √x = 0 for x < 0, log x = 0 for x <= 0,
+x^0 = 1; a fold runs over the integers j with 0 <= j < n and guard != 0, and an empty one is 0. So nothing is silently undefined.
 
 Cannot see: kinds of tensors. That an entry is an integer in a range is a hypothesis of a theorem, never an attribute of a name.
 """
@@ -13,7 +14,7 @@ Cannot see: kinds of tensors. That an entry is an integer in a range is a hypoth
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar, Self, Union
 
 #: operation -> number of arguments
 OPERATIONS: dict[str, int] = {
@@ -26,26 +27,43 @@ TermLike = Union["Term", int, Fraction]
 
 
 class Node:
-    """A hash-consed tree node: two nodes with equal fields are the same object."""
+    """A hash-consed tree node: two nodes of a class with equal fields are the same object."""
 
-    __slots__ = ("fields",)
-    fields: tuple[Any, ...]
-    _pool: ClassVar[dict[tuple[Any, ...], Node]] = {}
+    #: names of the fields, in the order of the constructor
+    __match_args__: ClassVar[tuple[str, ...]] = ()
+    __slots__ = ()
+    _pool: ClassVar[dict[tuple[Any, ...], Any]] = {}
 
-    def __new__(cls, *fields: Any) -> Any:
+    def __new__(cls, *fields: Any) -> Self:
         key = (cls, *fields)
-        found = Node._pool.get(key)
+        found: Self | None = Node._pool.get(key)
         if found is None:
-            found = object.__new__(cls)
-            found.fields = fields
-            Node._pool[key] = found
+            made = object.__new__(cls)
+            for name, value in zip(cls.__match_args__, fields, strict=True):
+                object.__setattr__(made, name, value)
+            found = Node._pool.setdefault(key, made)
         return found
 
+    @property
+    def fields(self) -> tuple[Any, ...]:
+        """What the node is made of."""
+        return tuple(getattr(self, name) for name in self.__match_args__)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable: {name!r} cannot be set, theorems may speak of it")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable: {name!r} cannot be deleted, theorems may speak of it")
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.fields
+        return _interned, (type(self), *self.fields)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self.fields!r}"
+
+
+def _interned(cls: type[Node], *fields: Any) -> Node:
+    return Node.__new__(cls, *fields)
 
 
 class Term(Node):
@@ -54,184 +72,173 @@ class Term(Node):
     __slots__ = ()
 
     def __add__(self, other: TermLike) -> Term:
-        return Op("add", self, term(other))
+        return Op("add", self, other)
 
     def __radd__(self, other: TermLike) -> Term:
-        return Op("add", term(other), self)
+        return Op("add", other, self)
 
     def __sub__(self, other: TermLike) -> Term:
-        return Op("sub", self, term(other))
+        return Op("sub", self, other)
 
     def __rsub__(self, other: TermLike) -> Term:
-        return Op("sub", term(other), self)
+        return Op("sub", other, self)
 
     def __mul__(self, other: TermLike) -> Term:
-        return Op("mul", self, term(other))
+        return Op("mul", self, other)
 
     def __rmul__(self, other: TermLike) -> Term:
-        return Op("mul", term(other), self)
+        return Op("mul", other, self)
 
     def __truediv__(self, other: TermLike) -> Term:
-        return Op("div", self, term(other))
+        return Op("div", self, other)
 
     def __rtruediv__(self, other: TermLike) -> Term:
-        return Op("div", term(other), self)
+        return Op("div", other, self)
 
     def __neg__(self) -> Term:
         return Op("neg", self)
 
     def __pow__(self, exponent: int) -> Term:
-        if exponent < 0:
-            raise TypeError(f"power {exponent}: write a division, so that the nonzero premise is visible")
-        return Op("pow", self, Num(Fraction(exponent)))
+        return Op("pow", self, exponent)
 
 
 class Num(Term):
     """A rational number."""
 
-    __slots__ = ()
+    __match_args__ = ("value",)
+    __slots__ = __match_args__
+    value: Fraction
 
-    def __new__(cls, value: int | Fraction) -> Num:
-        return super().__new__(cls, Fraction(value))  # type: ignore[no-any-return]
-
-    @property
-    def value(self) -> Fraction:
-        return self.fields[0]  # type: ignore[no-any-return]
+    def __new__(cls, value: int | Fraction) -> Self:
+        if not isinstance(value, (int, Fraction)):
+            raise TypeError(f"number {value!r}: expected an integer or a fraction; a float is not the decimal that it looks like")
+        return super().__new__(cls, Fraction(value))
 
 
 class Var(Term):
     """A variable: ``kind`` is ``real`` (any real number; an index once a hypothesis says so) or ``size`` (a natural number)."""
 
-    __slots__ = ()
+    __match_args__ = ("name", "kind")
+    __slots__ = __match_args__
+    name: str
+    kind: str
 
-    def __new__(cls, name: str, kind: str = "real") -> Var:
+    def __new__(cls, name: str, kind: str = "real") -> Self:
         if kind not in ("real", "size"):
             raise TypeError(f"kind of variable {name!r}: {kind!r} is neither 'real' nor 'size'")
-        return super().__new__(cls, name, kind)  # type: ignore[no-any-return]
+        if not isinstance(name, str) or (name.startswith("#") and cls is Var):
+            raise TypeError(f"name of variable {name!r}: expected a text that does not start with '#', which is for bound variables")
+        return super().__new__(cls, name, kind)
 
-    @property
-    def name(self) -> str:
-        return self.fields[0]  # type: ignore[no-any-return]
 
-    @property
-    def kind(self) -> str:
-        return self.fields[1]  # type: ignore[no-any-return]
+class Bound(Var):
+    """The name of a bound variable in a canonical term (:func:`kernelproof.symbolic.binding.canonical`); no other term has one."""
+
+    __slots__ = ()
 
 
 class Entry(Term):
     """``tensor[i, j, …]``."""
 
-    __slots__ = ()
+    __match_args__ = ("tensor", "indices")
+    __slots__ = __match_args__
+    tensor: str
+    indices: tuple[Term, ...]
 
-    def __new__(cls, tensor: str, *indices: TermLike) -> Entry:
-        return super().__new__(cls, tensor, tuple(term(index) for index in indices))  # type: ignore[no-any-return]
-
-    @property
-    def tensor(self) -> str:
-        return self.fields[0]  # type: ignore[no-any-return]
-
-    @property
-    def indices(self) -> tuple[Term, ...]:
-        return self.fields[1]  # type: ignore[no-any-return]
+    def __new__(cls, tensor: str, *indices: TermLike) -> Self:
+        return super().__new__(cls, tensor, tuple(term(index) for index in indices))
 
 
 class Op(Term):
-    """An operation of :data:`OPERATIONS` on terms. ``delta(a, b)`` is 1 where a = b, else 0."""
+    """An operation of :data:`OPERATIONS` on terms. ``delta(a, b)`` is 1 where a = b, else 0; a power has a literal natural exponent."""
 
-    __slots__ = ()
+    __match_args__ = ("name", "args")
+    __slots__ = __match_args__
+    name: str
+    args: tuple[Term, ...]
 
-    def __new__(cls, name: str, *args: TermLike) -> Op:
+    def __new__(cls, name: str, *args: TermLike) -> Self:
         if OPERATIONS.get(name) != len(args):
             raise TypeError(f"operation {name!r} with {len(args)} arguments: not one of {sorted(OPERATIONS)}")
-        return super().__new__(cls, name, tuple(term(arg) for arg in args))  # type: ignore[no-any-return]
-
-    @property
-    def name(self) -> str:
-        return self.fields[0]  # type: ignore[no-any-return]
-
-    @property
-    def args(self) -> tuple[Term, ...]:
-        return self.fields[1]  # type: ignore[no-any-return]
+        terms = tuple(term(arg) for arg in args)
+        if name == "pow" and not is_natural(terms[1]):
+            raise TypeError(f"power {terms[1]!r}: expected a natural number; write a division, so that the nonzero premise is visible")
+        return super().__new__(cls, name, terms)
 
 
 class Fold(Term):
     """``Σ`` or ``max`` of ``body`` over integers ``0 <= var < size`` with ``guard != 0`` (no guard: all). Empty folds are 0."""
 
-    __slots__ = ()
+    __match_args__ = ("kind", "var", "size", "body", "guard")
+    __slots__ = __match_args__
+    kind: str
+    var: Var
+    size: Term
+    body: Term
+    guard: Term
 
-    def __new__(cls, kind: str, var: Var, size: TermLike, body: TermLike, guard: TermLike = 1) -> Fold:
+    def __new__(cls, kind: str, var: Var, size: TermLike, body: TermLike, guard: TermLike = 1) -> Self:
         if kind not in FOLDS:
             raise TypeError(f"fold {kind!r}: not one of {FOLDS}")
-        if var.kind != "real":
-            raise TypeError(f"bound variable {var.name!r} must not be a size")
-        return super().__new__(cls, kind, var, term(size), term(body), term(guard))  # type: ignore[no-any-return]
-
-    @property
-    def kind(self) -> str:
-        return self.fields[0]  # type: ignore[no-any-return]
-
-    @property
-    def var(self) -> Var:
-        return self.fields[1]  # type: ignore[no-any-return]
-
-    @property
-    def size(self) -> Term:
-        return self.fields[2]  # type: ignore[no-any-return]
-
-    @property
-    def body(self) -> Term:
-        return self.fields[3]  # type: ignore[no-any-return]
-
-    @property
-    def guard(self) -> Term:
-        return self.fields[4]  # type: ignore[no-any-return]
+        return super().__new__(cls, kind, _index(var), term(size), term(body), term(guard))
 
 
 class Lambda(Node):
     """``λ params. body``: the value of a tensor; without parameters, of a scalar or a size."""
 
-    __slots__ = ()
+    __match_args__ = ("params", "body")
+    __slots__ = __match_args__
+    params: tuple[Var, ...]
+    body: Term
 
-    def __new__(cls, params: tuple[Var, ...], body: TermLike) -> Lambda:
-        return super().__new__(cls, tuple(params), term(body))  # type: ignore[no-any-return]
-
-    @property
-    def params(self) -> tuple[Var, ...]:
-        return self.fields[0]  # type: ignore[no-any-return]
-
-    @property
-    def body(self) -> Term:
-        return self.fields[1]  # type: ignore[no-any-return]
+    def __new__(cls, params: tuple[Var, ...], body: TermLike) -> Self:
+        if len(set(params)) != len(params):
+            raise TypeError(f"parameters {params!r} of a lambda: expected different ones")
+        return super().__new__(cls, tuple(_index(param) for param in params), term(body))
 
 
 class Call(Term):
     """``function(a := λ…, b := λ…)[indices]``: an entry of the result of a defined function."""
 
-    __slots__ = ()
+    __match_args__ = ("function", "arguments", "indices")
+    __slots__ = __match_args__
+    function: str
+    arguments: tuple[tuple[str, Lambda], ...]
+    indices: tuple[Term, ...]
 
-    def __new__(cls, function: str, arguments: tuple[tuple[str, Lambda], ...], indices: tuple[TermLike, ...]) -> Call:
-        return super().__new__(cls, function, tuple(arguments), tuple(term(index) for index in indices))  # type: ignore[no-any-return]
-
-    @property
-    def function(self) -> str:
-        return self.fields[0]  # type: ignore[no-any-return]
-
-    @property
-    def arguments(self) -> tuple[tuple[str, Lambda], ...]:
-        return self.fields[1]  # type: ignore[no-any-return]
-
-    @property
-    def indices(self) -> tuple[Term, ...]:
-        return self.fields[2]  # type: ignore[no-any-return]
+    def __new__(cls, function: str, arguments: tuple[tuple[str, Lambda], ...], indices: tuple[TermLike, ...]) -> Self:
+        if not all(isinstance(value, Lambda) for _, value in arguments):
+            raise TypeError(f"arguments of {function!r}: expected lambdas, without parameters for scalars and sizes")
+        pairs = tuple((name, value) for name, value in arguments)
+        return super().__new__(cls, function, pairs, tuple(term(index) for index in indices))
 
 
-def term(value: TermLike) -> Term:
+def term(value: object) -> Term:
     """A term from a term or a number."""
     if isinstance(value, Term):
         return value
     if isinstance(value, (int, Fraction)) and not isinstance(value, bool):
         return Num(value)
     raise TypeError(f"{value!r} is not a term, an integer or a fraction")
+
+
+def _index(var: object) -> Var:
+    """A variable that may be bound: it runs over all reals or a range, so it must not be a size, which rules take for natural."""
+    if not isinstance(var, Var) or var.kind != "real":
+        raise TypeError(f"bound variable {var!r}: expected a variable that is not a size")
+    return var
+
+
+def is_natural(value: Term) -> bool:
+    """Whether a term is a literal natural number."""
+    return isinstance(value, Num) and value.value.denominator == 1 and value.value >= 0
+
+
+def is_size(value: Term) -> bool:
+    """Whether a term is natural by its form: a size, a natural number, a sum or product of such."""
+    if isinstance(value, Var):
+        return value.kind == "size"
+    return is_natural(value) or (isinstance(value, Op) and value.name in ("add", "mul") and all(is_size(arg) for arg in value.args))
 
 
 def size(name: str) -> Var:

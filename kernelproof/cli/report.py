@@ -8,5 +8,6 @@ import argparse
 def execute(arguments: argparse.Namespace) -> int:
     from kernelproof.reports.build import report
 
-    print(report(arguments.phases or None, arguments.output, progress=True))
-    return 0
+    written = report(arguments.phases or None, arguments.output, progress=True)
+    print(written.path)
+    return 130 if written.interrupted else 0 if written.ok else 1

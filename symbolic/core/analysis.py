@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from kernelproof.symbolic.binding import alpha_equal
 from kernelproof.symbolic.core.equality import RESERVED, Premises
-from kernelproof.symbolic.core.formulas import Formula, equation, integer
-from kernelproof.symbolic.core.theorem import Made, gathered, rule
+from kernelproof.symbolic.core.theorem import Made, gathered, rule, stated
 from kernelproof.symbolic.errors import ProofError
+from kernelproof.symbolic.formulas import equation, integer
 from kernelproof.symbolic.terms import ONE, PI, ZERO, Entry, Op, Term
 
 (TURNS,) = RESERVED
@@ -45,13 +45,12 @@ def unit_circle(premises: Premises, a: Term) -> Made:
     return (), equation(Op("sin", a) ** 2 + Op("cos", a) ** 2, ONE)
 
 
-@rule("whole_turns", axiom="period of sine and cosine")
-def whole_turns(premises: Premises) -> Made:
+@rule("whole_turns", premises=2, axiom="period of sine and cosine")
+def whole_turns(premises: Premises, a: Term, b: Term) -> Made:
     """From sin a = sin b and cos a = cos b: a − b = 2π·turns[a, b]."""
-    sines, cosines = premises
-    a, b = _arguments("sin", sines.conclusion)
-    if not all(alpha_equal(x, y) for x, y in zip((a, b), _arguments("cos", cosines.conclusion), strict=True)):
-        raise ProofError("whole_turns: sine and cosine must have the same arguments")
+    for premise, name in zip(premises, ("sin", "cos"), strict=True):
+        if not alpha_equal(premise.conclusion, equation(Op(name, a), Op(name, b))):
+            raise ProofError("whole_turns: the premises must be sin a = sin b and cos a = cos b")
     return gathered(premises), equation(a - b, 2 * PI * Entry(TURNS, a, b))
 
 
@@ -61,34 +60,28 @@ def turns_are_whole(premises: Premises, a: Term, b: Term) -> Made:
     return (), integer(Entry(TURNS, a, b))
 
 
-@rule("pi_irrational", axiom="π is irrational")
+@rule("pi_irrational", premises=3, axiom="π is irrational")
 def pi_irrational(premises: Premises) -> Made:
     """From x = 2π·z with x and z integers: x = 0."""
     equal, whole, turns = premises
-    x, z = whole.conclusion.terms[0], turns.conclusion.terms[0]
-    if {whole.conclusion.name, turns.conclusion.name} != {"integer"} or not equal.conclusion.same(equation(x, 2 * PI * z)):
+    x, z = stated(whole, "integer"), stated(turns, "integer")
+    if not alpha_equal(equal.conclusion, equation(x, 2 * PI * z)):
         raise ProofError("pi_irrational: the premises must be x = 2·π·z, x an integer, z an integer")
     return gathered(premises), equation(x, ZERO)
 
 
-@rule("root_squared", axiom="square root")
+@rule("root_squared", premises=1, axiom="square root")
 def root_squared(premises: Premises) -> Made:
     """From t > 0: √t·√t = t."""
-    (given,) = premises
-    if given.conclusion.name != "positive":
-        raise ProofError("root_squared: the premise must state that something is positive")
-    value = given.conclusion.terms[0]
-    return given.hypotheses, equation(Op("sqrt", value) * Op("sqrt", value), value)
+    value = stated(premises[0], "positive")
+    return gathered(premises), equation(Op("sqrt", value) * Op("sqrt", value), value)
 
 
-@rule("root_scaled", axiom="square root")
+@rule("root_scaled", premises=1, axiom="square root")
 def root_scaled(premises: Premises, a: Term) -> Made:
     """From c > 0: √(c²·a) = c·√a."""
-    (given,) = premises
-    if given.conclusion.name != "positive":
-        raise ProofError("root_scaled: the premise must state that c is positive")
-    c = given.conclusion.terms[0]
-    return given.hypotheses, equation(Op("sqrt", c**2 * a), c * Op("sqrt", a))
+    c = stated(premises[0], "positive")
+    return gathered(premises), equation(Op("sqrt", c**2 * a), c * Op("sqrt", a))
 
 
 @rule("odd_function", axiom="erf and tanh are odd")
@@ -105,26 +98,14 @@ def maximum_reflected(premises: Premises, a: Term) -> Made:
     return (), equation(Op("max", ZERO, a) - Op("max", ZERO, -a), a)
 
 
-@rule("maximum_scaled", axiom="order of the reals")
+@rule("maximum_scaled", premises=1, axiom="order of the reals")
 def maximum_scaled(premises: Premises, a: Term) -> Made:
     """From c > 0: max(0, c·a) = c·max(0, a)."""
-    (given,) = premises
-    if given.conclusion.name != "positive":
-        raise ProofError("maximum_scaled: the premise must state that c is positive")
-    c = given.conclusion.terms[0]
-    return given.hypotheses, equation(Op("max", ZERO, c * a), c * Op("max", ZERO, a))
+    c = stated(premises[0], "positive")
+    return gathered(premises), equation(Op("max", ZERO, c * a), c * Op("max", ZERO, a))
 
 
 @rule("logarithm_of_exp", axiom="log inverts exp")
 def logarithm_of_exp(premises: Premises, a: Term) -> Made:
     """log(exp(a)) = a."""
     return (), equation(Op("log", Op("exp", a)), a)
-
-
-def _arguments(name: str, formula: Formula) -> tuple[Term, Term]:
-    sides = (formula.left, formula.right)
-    if not all(isinstance(side, Op) and side.name == name for side in sides):
-        raise ProofError(f"{name} a = {name} b was expected")
-    return sides[0].args[0], sides[1].args[0]  # type: ignore[attr-defined]
-
-

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kernelproof.symbolic.binding import Path, alpha_equal, at, bound_on_path, has_operation, replace_at
+from kernelproof.symbolic.binding import Path, alpha_equal, at, bound_on_path, free_variables, replace_at, substitute
 from kernelproof.symbolic.core.algebra import Arithmetic
-from kernelproof.symbolic.core.formulas import Formula, equation, integer, nonzero, positive, within
-from kernelproof.symbolic.core.theorem import Made, Theorem, gathered, rule
+from kernelproof.symbolic.core.theorem import Made, Theorem, gathered, rule, stated
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.terms import Fold, Lambda, Num, Op, Term, Var
+from kernelproof.symbolic.formulas import Formula, equation, integer, nonzero, positive, within
+from kernelproof.symbolic.terms import Entry, Fold, Lambda, Num, Op, Term, Var, is_size
 
 Premises = tuple[Theorem, ...]
 #: tensors that an axiom speaks of: they are constants, not variables
 RESERVED = frozenset({"turns"})
+EXPONENTIAL = "exp(a+b) = exp(a)·exp(b), exp > 0"
 
 
 @rule("reflexivity")
@@ -28,14 +29,14 @@ def reflexivity(premises: Premises, value: Term, same: Term | None = None) -> Ma
     return (), equation(value, other)
 
 
-@rule("symmetry")
+@rule("symmetry", premises=1)
 def symmetry(premises: Premises) -> Made:
     """From a = b: b = a."""
     (given,) = premises
     return given.hypotheses, equation(given.right, given.left)
 
 
-@rule("transitivity")
+@rule("transitivity", premises=2)
 def transitivity(premises: Premises) -> Made:
     """From a = b and b = c: a = c."""
     first, second = premises
@@ -44,7 +45,7 @@ def transitivity(premises: Premises) -> Made:
     return gathered(premises), equation(first.left, second.right)
 
 
-@rule("congruence")
+@rule("congruence", premises=1)
 def congruence(premises: Premises, whole: Term, path: Path) -> Made:
     """From a = b: a term with a at a position equals the term with b there; inside Σ_{i<n}, i may be assumed in range."""
     (given,) = premises
@@ -52,15 +53,15 @@ def congruence(premises: Premises, whole: Term, path: Path) -> Made:
         raise ProofError("congruence: the term at the position is not the left side of the premise")
     hypotheses = list(given.hypotheses)
     for var, length in reversed(bound_on_path(whole, path)):
-        if length is not None:
-            in_range = within(var, length)
-            hypotheses = [formula for formula in hypotheses if not formula.same(in_range)]
-        if any(var in formula.free() for formula in hypotheses):
+        # a length that speaks of a variable of the same name means the one outside
+        if length is not None and var not in free_variables(length):
+            hypotheses = [formula for formula in hypotheses if not alpha_equal(formula, within(var, length))]
+        if any(var in free_variables(formula) for formula in hypotheses):
             raise ProofError(f"congruence: a hypothesis speaks of {var.name}, which is bound at the position")
     return hypotheses, equation(whole, replace_at(whole, path, given.right))
 
 
-@rule("instantiation")
+@rule("instantiation", premises=1)
 def instantiation(premises: Premises, values: Mapping[Var, Term], functions: Mapping[str, Lambda]) -> Made:
     """A theorem holds for all values: put terms for its variables and lambdas for its tensors. Sizes stay natural numbers."""
     (given,) = premises
@@ -69,17 +70,19 @@ def instantiation(premises: Premises, values: Mapping[Var, Term], functions: Map
     for var, value in values.items():
         if var.kind == "size" and not is_size(value):
             raise ProofError(f"instantiation: {var.name} is a size, and {value!r} is not shown to be a natural number")
-    hypotheses = [formula.substituted(values, functions) for formula in given.hypotheses]
-    return hypotheses, given.conclusion.substituted(values, functions)
+    hypotheses = [_instance(formula, values, functions) for formula in given.hypotheses]
+    return hypotheses, _instance(given.conclusion, values, functions)
 
 
-def is_size(value: Term) -> bool:
-    """Natural by form: a size, a natural number, a sum or product of such."""
-    if isinstance(value, Var):
-        return value.kind == "size"
-    if isinstance(value, Num):
-        return value.value.denominator == 1 and value.value >= 0
-    return isinstance(value, Op) and value.name in ("add", "mul") and all(is_size(arg) for arg in value.args)
+def _instance(formula: Formula, values: Mapping[Var, Term], functions: Mapping[str, Lambda]) -> Formula:
+    """The formula with the values put in. A permutation may only be renamed: anything else would leave the hypothesis behind."""
+    new = substitute(formula, values, functions)
+    if formula.tensor is None or formula.tensor not in functions:
+        return new
+    value = functions[formula.tensor]
+    if len(value.params) == 1 and isinstance(value.body, Entry) and value.body.indices == value.params:
+        return Formula(new.name, *new.terms, tensor=value.body.tensor)
+    raise ProofError(f"instantiation: {formula.tensor!r} is assumed to be a permutation: it can be renamed, not replaced by {value!r}")
 
 
 @rule("assumption")
@@ -88,19 +91,15 @@ def assumption(premises: Premises, formula: Formula) -> Made:
     return (formula,), formula
 
 
-@rule("cut")
+@rule("cut", premises=2)
 def cut(premises: Premises) -> Made:
     """From φ, and ψ under the hypothesis φ: ψ without it."""
     lemma, given = premises
-    rest = [formula for formula in given.hypotheses if not formula.same(lemma.conclusion)]
+    rest = [formula for formula in given.hypotheses if not alpha_equal(formula, lemma.conclusion)]
     return [*lemma.hypotheses, *rest], given.conclusion
 
 
-def _exponential(conclusion: Formula) -> str | None:
-    return "exp(a+b) = exp(a)·exp(b), exp > 0" if any(has_operation(part, "exp") for part in conclusion.terms) else None
-
-
-@rule("arithmetic", axiom=_exponential)
+@rule("arithmetic", premises=None, axiom={"exp": EXPONENTIAL})
 def arithmetic(premises: Premises, left: Term, right: Term, cofactors: tuple[Term, ...] = ()) -> Made:
     """left = right by field arithmetic, exp(a+b) = exp(a)exp(b) and equations e_i: left − right = Σ c_i (l_i − r_i)."""
     equations = [premise for premise in premises if premise.conclusion.name == "eq"]
@@ -116,17 +115,14 @@ def arithmetic(premises: Premises, left: Term, right: Term, cofactors: tuple[Ter
     return gathered(premises), equation(left, right)
 
 
-@rule("positivity", axiom=_exponential)
+@rule("positivity", premises=None, axiom={"exp": EXPONENTIAL, "sqrt": "square root", "pi": "π > 0"})
 def positivity(premises: Premises, value: Term) -> Made:
-    """value > 0 by its form: exp, positive numbers, sums, products, quotients, roots, non-empty sums of positive terms."""
-    known = [premise.conclusion for premise in premises]
-    if any(formula.name != "positive" for formula in known):
-        raise ProofError("positivity: every premise must state that something is positive")
+    """value > 0 by its form: exp, π, positive numbers; sums, products, quotients, powers, roots, non-empty sums of positive terms."""
+    known = [stated(premise, "positive") for premise in premises]
 
     def shown(part: Term, bound: frozenset[Var]) -> bool:
-        for formula in known:
-            if formula.same(positive(part)) and not bound & formula.free():
-                return True
+        if not bound & free_variables(part) and any(alpha_equal(part, given) for given in known):
+            return True
         if isinstance(part, Num):
             return part.value > 0
         if isinstance(part, Fold):
@@ -147,19 +143,14 @@ def positivity(premises: Premises, value: Term) -> Made:
     return gathered(premises), positive(value)
 
 
-@rule("positive_is_nonzero")
+@rule("positive_is_nonzero", premises=1)
 def positive_is_nonzero(premises: Premises) -> Made:
     """From t > 0: t ≠ 0."""
-    (given,) = premises
-    if given.conclusion.name != "positive":
-        raise ProofError("positive_is_nonzero: the premise must state that something is positive")
-    return given.hypotheses, nonzero(given.conclusion.terms[0])
+    return gathered(premises), nonzero(stated(premises[0], "positive"))
 
 
-@rule("integer_difference")
+@rule("integer_difference", premises=2)
 def integer_difference(premises: Premises) -> Made:
     """From a and b integers: a − b is an integer."""
-    left, right = premises
-    if {left.conclusion.name, right.conclusion.name} != {"integer"}:
-        raise ProofError("integer_difference: both premises must state that something is an integer")
-    return gathered(premises), integer(left.conclusion.terms[0] - right.conclusion.terms[0])
+    left, right = (stated(premise, "integer") for premise in premises)
+    return gathered(premises), integer(left - right)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kernelproof.symbolic.binding import alpha_equal, free_variables, fresh, substitute
-from kernelproof.symbolic.core.equality import Premises, is_size
-from kernelproof.symbolic.core.formulas import equation, permutation, within
+from kernelproof.symbolic.core.equality import Premises
 from kernelproof.symbolic.core.theorem import Made, rule
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.terms import ONE, Entry, Fold, Num, Op, Term
+from kernelproof.symbolic.formulas import equation, permutation, within
+from kernelproof.symbolic.terms import ONE, Entry, Fold, Op, Term, is_size
 
 
 def _sum(value: Term) -> Fold:
@@ -109,5 +109,4 @@ def fold_reindexed(premises: Premises, value: Term, tensor: str) -> Made:
 @rule("delta_same")
 def delta_same(premises: Premises, value: Term) -> Made:
     """δ(t, t) = 1."""
-    return (), equation(Op("delta", value, value), Num(1))
-
+    return (), equation(Op("delta", value, value), ONE)

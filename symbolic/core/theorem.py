@@ -3,41 +3,48 @@
 What it does: a :class:`Theorem` is a sequent ``hypotheses ⊢ conclusion`` with the log of how it was made: rule, premises,
 arguments. Only a function decorated with :func:`rule` gets theorems built, and :func:`replay` runs a log again from its leaves.
 
-Guarantees: hypotheses and axioms of the premises are kept unless a rule says which it discharges; a theorem is immutable.
-Cannot see: Python cannot seal a constructor against a determined program. That is why the log is kept: a checker that shares no
-code with this one can replay it.
+Guarantees: hypotheses and axioms of the premises are kept unless a rule says which it discharges; a theorem and its log are
+immutable, whatever the caller does later to what it passed. Cannot see: Python cannot seal a constructor against a determined
+program. That is why the log is kept: a checker that shares no code with this one can replay it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import InitVar, dataclass, field
+from functools import wraps
+from types import MappingProxyType
 from typing import Any
 
-from kernelproof.symbolic.core.formulas import Formula
+from kernelproof.symbolic.binding import alpha_equal, canonical, operations
 from kernelproof.symbolic.errors import ProofError
+from kernelproof.symbolic.formulas import Formula
+from kernelproof.symbolic.terms import Node
 
 _SEAL = object()
 Made = tuple[Iterable[Formula], Formula]
-#: the axiom a rule rests on: none, a name, or a function of the conclusion that says which
-Axiom = str | Callable[[Formula], str | None] | None
+#: the axiom a rule rests on: none, a name, or names for the operations that occur in what it speaks of
+Axiom = str | Mapping[str, str] | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Theorem:
     """``hypotheses ⊢ conclusion``, made by ``rule`` from ``premises`` with ``arguments``, resting on ``axioms``."""
 
     hypotheses: tuple[Formula, ...]
     conclusion: Formula
     rule: str
-    premises: tuple[Theorem, ...]
-    arguments: tuple[Any, ...]
+    premises: tuple[Theorem, ...] = field(repr=False)
+    arguments: tuple[Any, ...] = field(repr=False)
     axioms: frozenset[str]
-    seal: object
+    seal: InitVar[object]  # not kept: dataclasses.replace cannot pass it on
 
-    def __post_init__(self) -> None:
-        if self.seal is not _SEAL:
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
             raise ProofError("a theorem can only be made by a rule")
+
+    def __reduce__(self) -> str:
+        raise TypeError("a theorem is not copied or pickled: replay its log")
 
     @property
     def left(self) -> Any:
@@ -54,45 +61,72 @@ class Theorem:
 
 @dataclass(frozen=True)
 class Rule:
-    """A registered rule: what it licenses in words, the axiom it rests on if any, and the function that applies it."""
+    """A registered rule: what it licenses in words, how many premises it takes (None: any), its axiom, the function that applies it."""
 
     name: str
     meaning: str
+    premises: int | None
     axiom: Axiom
     apply: Callable[..., Made]
 
 
-RULES: dict[str, Rule] = {}
+_RULES: dict[str, Rule] = {}
+RULES: Mapping[str, Rule] = MappingProxyType(_RULES)
 
 
-def rule(name: str, axiom: Axiom = None) -> Callable[[Callable[..., Made]], Callable[..., Theorem]]:
+def rule(name: str, premises: int | None = 0, axiom: Axiom = None) -> Callable[[Callable[..., Made]], Callable[..., Theorem]]:
     """Register a rule. The function gets (premises, *arguments) and returns the new hypotheses and the conclusion."""
 
     def register(function: Callable[..., Made]) -> Callable[..., Theorem]:
         if name in RULES:
             raise ProofError(f"rule {name!r} is registered twice")
         meaning = (function.__doc__ or "").strip().splitlines()[0]
-        RULES[name] = Rule(name, meaning, axiom, function)
+        _RULES[name] = Rule(name, meaning, premises, axiom, function)
 
+        @wraps(function)
         def make(premises: Iterable[Theorem] = (), *arguments: Any) -> Theorem:
             return _apply(name, tuple(premises), arguments)
 
-        make.__doc__ = function.__doc__
-        make.__name__ = function.__name__
         return make
 
     return register
 
 
-def _apply(name: str, premises: tuple[Theorem, ...], arguments: tuple[Any, ...]) -> Theorem:
+def _apply(name: str, premises: tuple[Theorem, ...], given: tuple[Any, ...]) -> Theorem:
+    if name not in RULES:
+        raise ProofError(f"rule {name!r} does not exist")
     made = RULES[name]
-    if not all(isinstance(premise, Theorem) for premise in premises):
+    if not all(type(premise) is Theorem for premise in premises):
         raise ProofError(f"rule {name!r}: every premise must be a theorem")
+    if made.premises is not None and len(premises) != made.premises:
+        raise ProofError(f"rule {name!r}: {len(premises)} premises, expected {made.premises}")
+    arguments = tuple(_frozen(argument) for argument in given)
     hypotheses, conclusion = made.apply(premises, *arguments)
-    kept = {formula.key(): formula for formula in hypotheses}
-    own = made.axiom(conclusion) if callable(made.axiom) else made.axiom
-    axioms = frozenset().union(*(premise.axioms for premise in premises)) | ({own} if own else set())
+    kept = {canonical(formula): formula for formula in hypotheses}
+    axioms = frozenset().union(*(premise.axioms for premise in premises))
+    if isinstance(made.axiom, str):
+        axioms |= {made.axiom}
+    elif made.axiom is not None:
+        nodes = (conclusion, *(premise.conclusion for premise in premises), *_nodes(arguments))
+        axioms |= {axiom for operation, axiom in made.axiom.items() if any(operation in operations(node) for node in nodes)}
     return Theorem(tuple(kept.values()), conclusion, name, premises, arguments, axioms, _SEAL)
+
+
+def _frozen(argument: Any) -> Any:
+    """The argument as a value that nobody else can change, in one order, so that the log stays what the rule saw."""
+    if argument is None or isinstance(argument, (Node, str, int)):
+        return argument
+    if isinstance(argument, (tuple, list)):
+        return tuple(_frozen(part) for part in argument)
+    if isinstance(argument, Mapping):
+        return MappingProxyType({key: _frozen(argument[key]) for key in sorted(argument, key=repr)})
+    raise TypeError(f"{argument!r} cannot be an argument of a rule: expected terms, formulas, texts, numbers or collections of them")
+
+
+def _nodes(argument: Any) -> list[Node]:
+    if isinstance(argument, tuple):
+        return [node for part in argument for node in _nodes(part)]
+    return [argument] if isinstance(argument, Node) else []
 
 
 def gathered(premises: Iterable[Theorem]) -> list[Formula]:
@@ -100,17 +134,24 @@ def gathered(premises: Iterable[Theorem]) -> list[Formula]:
     return [formula for premise in premises for formula in premise.hypotheses]
 
 
+def stated(premise: Theorem, name: str) -> Any:
+    """The first term of a premise that must be of this form."""
+    if premise.conclusion.name != name:
+        raise ProofError(f"a premise of the form '{name}' was expected, got {premise.conclusion!r}")
+    return premise.conclusion.terms[0]
+
+
 def steps(theorem: Theorem) -> list[Theorem]:
     """The log, premises before what they support, each theorem once."""
     done: dict[int, Theorem] = {}
-
-    def visit(current: Theorem) -> None:
-        if id(current) not in done:
-            for premise in current.premises:
-                visit(premise)
-            done[id(current)] = current
-
-    visit(theorem)
+    stack = [theorem]
+    while stack:
+        waiting = [premise for premise in stack[-1].premises if id(premise) not in done]
+        if waiting:
+            stack.extend(reversed(waiting))
+        else:
+            current = stack.pop()
+            done.setdefault(id(current), current)
     return list(done.values())
 
 
@@ -119,8 +160,8 @@ def replay(theorem: Theorem) -> Theorem:
     again: dict[int, Theorem] = {}
     for step in steps(theorem):
         new = _apply(step.rule, tuple(again[id(premise)] for premise in step.premises), step.arguments)
-        old, now = ({f.key() for f in side.hypotheses} for side in (step, new))
-        if not new.conclusion.same(step.conclusion) or old != now or new.axioms != step.axioms:
+        old, now = (set(map(canonical, side.hypotheses)) for side in (step, new))
+        if not alpha_equal(new.conclusion, step.conclusion) or old != now or new.axioms != step.axioms:
             raise ProofError(f"replaying rule {step.rule!r} gives another theorem than the log says")
         again[id(step)] = new
     return again[id(theorem)]

@@ -11,11 +11,12 @@ from fractions import Fraction
 
 from kernelproof.symbolic.binding import positions, replace_at
 from kernelproof.symbolic.core.analysis import maximum_reflected, maximum_scaled, odd_function
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.equality import arithmetic, assumption, positivity, symmetry
-from kernelproof.symbolic.core.formulas import positive
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.errors import ProofError
+from kernelproof.symbolic.formulas import positive
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement, VariantOption
 from kernelproof.symbolic.tactics import (
     Chain,
@@ -82,7 +83,7 @@ def _odd(function: str) -> Conversion:
     def convert(value: Term) -> Theorem:
         if not is_operation(value, function):
             raise ProofError(f"not {function}")
-        (argument,) = value.args  # type: ignore[attr-defined]
+        (argument,) = value.args
         flipped = _flip(argument)
         there = first(by_only(argument, arithmetic((), argument, -flipped)))(value)
         odd = odd_function((), function, flipped)
@@ -95,7 +96,7 @@ def _flip(value: Term) -> Term:
     """The term with −x[i] replaced by x[i]."""
     for path, part in positions(value):
         if is_operation(part, "neg"):
-            return _flip(replace_at(value, path, part.args[0]))  # type: ignore[attr-defined]
+            return _flip(replace_at(value, path, part.args[0]))
     return value
 
 
@@ -108,12 +109,13 @@ def reflection(name: str) -> Theorem:
     if name == "relu":
         return in_order(unfolded, rewriting(maximum_reflected((), x)))(start)
     if name == "silu":
-        divisors = tuple(positivity((), 1 + exp(part)) for part in (-x, -(-x)))
+        minus = -x
+        divisors = tuple(positivity((), 1 + exp(part)) for part in (minus, -minus))
         return in_order(unfolded, by_arithmetic(x, *divisors))(start)
     function = "erf" if name == "gelu" else "tanh"
     body = unfolded(start)
-    minus = next(part for _, part in positions(body.right.args[1]) if is_operation(part, function))
-    return in_order(lambda _: body, first(by_only(minus, _odd(function)(minus))), by_arithmetic(x))(start)
+    reflected = next(part for _, part in positions(body.right.args[1]) if is_operation(part, function))
+    return in_order(lambda _: body, first(by_only(reflected, _odd(function)(reflected))), by_arithmetic(x))(start)
 
 
 def homogeneity() -> Theorem:

@@ -10,11 +10,12 @@ maximum of the allowed ones (shift invariance), and one division at the end (the
 
 from __future__ import annotations
 
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.equality import assumption, instantiation, symmetry
 from kernelproof.symbolic.core.folds import fold_reindexed, sum_of_sums, sum_scaled
-from kernelproof.symbolic.core.formulas import positive
 from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.formulas import positive
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
 from kernelproof.symbolic.tactics import (
     Chain,
@@ -129,7 +130,8 @@ def permutation_equivariance() -> Theorem:
 
 def _with(outer: Term, inner: Term) -> Term:
     """The outer sum with its divisor reindexed."""
-    return first(rewriting(fold_reindexed((), inner, "s")))(outer).right  # type: ignore[no-any-return]
+    reindexed: Term = first(rewriting(fold_reindexed((), inner, "s")))(outer).right
+    return reindexed
 
 
 def key_permutation() -> Theorem:
@@ -214,7 +216,9 @@ def build(variant: Options) -> Derivation:
                 "attention.key_permutation", "Permuting keys and values together changes nothing", key_permutation(), over,
                 (Extra("s", "permutation", (m,), m),),
             ),
-            Statement("attention.key_shift", "One vector added to every key changes nothing", key_shift(), over, (Extra("u", "real", (d,)),)),
+            Statement(
+                "attention.key_shift", "One vector added to every key changes nothing", key_shift(), over, (Extra("u", "real", (d,)),)
+            ),
             Statement(
                 "attention.linearity", "The result is linear in the values", linearity(), over,
                 (Extra("w", "real", (m, e)), Extra("a", "real"), Extra("b", "real")),

@@ -5,9 +5,10 @@ Kernel form: the gather ``table[ids[t], c]``, licensed by the contraction of the
 
 from __future__ import annotations
 
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.folds import sum_delta
 from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
 from kernelproof.symbolic.tactics import Chain, both_sides, in_order, of_rule, unfold
 from kernelproof.symbolic.terms import Entry, Lambda, Term, delta, size, total, variables
@@ -27,7 +28,8 @@ DEFINITION = define(
         (
             Parameter("n", kind="size", meaning="tokens"), Parameter("vocab", kind="size", meaning="rows of the table"),
             Parameter("d", kind="size", meaning="width"),
-            Parameter("ids", (n,), kind="index", meaning="token ids, 0 ≤ id < vocab"), Parameter("table", (vocab, d), meaning="one row per id"),
+            Parameter("ids", (n,), kind="index", meaning="token ids, 0 ≤ id < vocab"),
+            Parameter("table", (vocab, d), meaning="one row per id"),
         ),
         (Clause((t, c), ((t, n), (c, d)), total(v, vocab, delta(v, ids(t)) * Entry("table", v, c))),),
         meaning="the one-hot matrix of the ids times the table",

@@ -7,9 +7,10 @@ of the parts inside.
 
 from __future__ import annotations
 
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.equality import instantiation
 from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement, VariantOption
 from kernelproof.symbolic.phases import activation, feed_forward, layer_norm, multi_head_attention
 from kernelproof.symbolic.tactics import Chain, both_sides, everywhere, first, in_order, rewriting, unfold
@@ -61,7 +62,8 @@ def _definition(norm: str, function: str) -> Definition:
                 Parameter("w1", (D, h)), Parameter("b1", (h,)), Parameter("w2", (h, D)), Parameter("b2", (D,)),
                 *(Parameter(name, (D,)) for name in ("gain1", "bias1", "gain2", "bias2")),
                 Parameter("eps", meaning="added to the variance, 1e-5"),
-                Parameter("allow", (n, n), "indicator", meaning="1 = may attend, 0 = may not"), Parameter("bias", (n, n), meaning="added to the scores"),
+                Parameter("allow", (n, n), "indicator", meaning="1 = may attend, 0 = may not"),
+                Parameter("bias", (n, n), meaning="added to the scores"),
             ),
             (Clause((i, c), ((i, n), (c, D)), body(norm, function)),),
             meaning=f"{norm}-norm block: attention and feed-forward with residuals",

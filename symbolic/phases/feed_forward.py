@@ -5,9 +5,10 @@ Source: Vaswani et al., arXiv:1706.03762, section 3.3. Kernel form: the definiti
 
 from __future__ import annotations
 
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.folds import fold_reindexed, sum_scaled
 from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
 from kernelproof.symbolic.phases.activation import FORMULAS, OPTION
 from kernelproof.symbolic.tactics import Chain, both_sides, by_arithmetic, everywhere, first, in_order, of_rule, rewriting, unfold

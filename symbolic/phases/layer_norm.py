@@ -7,11 +7,12 @@ mean enters the variance only squared, which no one-pass form has.
 from __future__ import annotations
 
 from kernelproof.symbolic.core.analysis import root_scaled, root_squared
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.equality import arithmetic, assumption, positivity
 from kernelproof.symbolic.core.folds import sum_scaled
-from kernelproof.symbolic.core.formulas import positive
 from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.formulas import positive
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
 from kernelproof.symbolic.tactics import (
     Chain,
@@ -139,7 +140,8 @@ def build(variant: Options) -> Derivation:
             Statement("layer_norm.mean_zero", "Before gain and bias a row has mean zero", mean_zero()),
             Statement("layer_norm.mean_square", "Before gain and bias the mean square is σ²/(σ²+ε)", mean_square()),
             Statement(
-                "layer_norm.shift_invariance", "A constant added to the row changes nothing", shift_invariance(), over, (Extra("a", "real"),)
+                "layer_norm.shift_invariance", "A constant added to the row changes nothing", shift_invariance(), over,
+                (Extra("a", "real"),),
             ),
             Statement(
                 "layer_norm.scale_invariance", "Scaling the row by a and ε by a² changes nothing", scale_invariance(), over,

@@ -7,10 +7,11 @@ form of attention inside.
 
 from __future__ import annotations
 
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.equality import instantiation
 from kernelproof.symbolic.core.folds import sum_of_sums, sum_scaled
 from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
 from kernelproof.symbolic.phases import attention
 from kernelproof.symbolic.tactics import Chain, both_sides, by_arithmetic, everywhere, first, in_order, inside, of_rule, rewriting, unfold
@@ -38,9 +39,10 @@ DEFINITION = define(
         (
             Parameter("n", kind="size", meaning="tokens"), Parameter("heads", kind="size", meaning="heads"),
             Parameter("f", kind="size", meaning="width of a head, d / heads"), Parameter("x", (n, D), meaning="tokens"),
-            *(Parameter(name, (D, D), meaning=f"projection to {what}") for name, what in (("w_q", "queries"), ("w_k", "keys"), ("w_v", "values"))),
+            *(Parameter(f"w_{what[0]}", (D, D), meaning=f"projection to {what}") for what in ("queries", "keys", "values")),
             Parameter("w_o", (D, D), meaning="projection of the joined heads"),
-            Parameter("allow", (n, n), "indicator", meaning="1 = may attend, 0 = may not"), Parameter("bias", (n, n), meaning="added to the scores"),
+            Parameter("allow", (n, n), "indicator", meaning="1 = may attend, 0 = may not"),
+            Parameter("bias", (n, n), meaning="added to the scores"),
         ),
         (Clause((i, c), ((i, n), (c, D)), total(hd, heads, total(g, f, HEAD * Entry("w_o", hd * f + g, c)))),),
         meaning="attention in each head, joined and projected",

@@ -16,11 +16,12 @@ from kernelproof.symbolic.core.analysis import (
     unit_circle,
     whole_turns,
 )
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define, unfolding
+from kernelproof.symbolic.core.definitions import define, unfolding
 from kernelproof.symbolic.core.equality import arithmetic, assumption, integer_difference, symmetry
-from kernelproof.symbolic.core.formulas import equation, integer
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.errors import ProofError
+from kernelproof.symbolic.formulas import equation, integer
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement, VariantOption
 from kernelproof.symbolic.tactics import (
     Chain,
@@ -73,7 +74,7 @@ def _definition(layout: str) -> Definition:
     )
 
 
-DEFINITIONS = {layout: _definition(layout) for layout in LAYOUT.choices}  # type: ignore[arg-type]
+DEFINITIONS = {str(layout): _definition(str(layout)) for layout in LAYOUT.choices}
 
 
 class Encoding:
@@ -149,13 +150,12 @@ def uniqueness(layout: str) -> Theorem:
     for pair, function in zip(pairs, ("sin", "cos"), strict=True):
         sides = []
         for position, side in ((p, pair.left), (q, pair.right)):
-            opened = encoding.unfolded(side)
             plain = arithmetic((), (start + position) * frequency(ZERO), start + position)
-            sides.append(in_order(lambda _, opened=opened: opened, first(rewriting(plain)))(side))
+            sides.append(in_order(encoding.unfolded, first(rewriting(plain)))(side))
         assert sides[0].right.name == function
         equal.append(then(symmetry((sides[0],)), pair, sides[1]))
-    turns = whole_turns(tuple(equal))
     a, b = start + p, start + q
+    turns = whole_turns(tuple(equal), a, b)
     gap = then(arithmetic((), p - q, a - b), turns)
     whole = integer_difference((assumption((), integer(p)), assumption((), integer(q))))
     return pi_irrational((gap, whole, turns_are_whole((), a, b)))

@@ -6,11 +6,12 @@ Source: Zhang and Sennrich, arXiv:1910.07467. It has no shift and no mean theore
 from __future__ import annotations
 
 from kernelproof.symbolic.core.analysis import root_scaled, root_squared
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.equality import arithmetic, assumption, positivity
 from kernelproof.symbolic.core.folds import sum_scaled
-from kernelproof.symbolic.core.formulas import positive
 from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.formulas import positive
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
 from kernelproof.symbolic.tactics import Chain, both_sides, by_arithmetic, first, in_order, linear_sum, rewriting, unfold
 from kernelproof.symbolic.terms import ONE, Entry, Lambda, Term, size, sqrt, total, variables

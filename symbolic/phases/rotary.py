@@ -7,10 +7,11 @@ Source: Su et al., arXiv:2104.09864. Layout ``halves`` pairs channel i with h+i 
 from __future__ import annotations
 
 from kernelproof.symbolic.core.analysis import cosine_of_difference, sine_of_difference, unit_circle
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define, unfolding
+from kernelproof.symbolic.core.definitions import define, unfolding
 from kernelproof.symbolic.core.equality import arithmetic, symmetry
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.errors import ProofError
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement, VariantOption
 from kernelproof.symbolic.tactics import Chain, by_arithmetic, everywhere, first, in_order, inside, is_operation, rewriting
 from kernelproof.symbolic.terms import Call, Entry, Lambda, Op, Term, exp, log, size, total, variables
@@ -90,7 +91,8 @@ def offset_only(layout: str) -> Theorem:
     expanded = dot * cosine.right - wedge * sine.right
     gap = arithmetic((), a - b, (p - q) * frequency(i))
     body = in_order(
-        UNFOLD, by_arithmetic(expanded), first(rewriting(symmetry((cosine,)))), first(rewriting(symmetry((sine,)))), everywhere(rewriting(gap)),
+        UNFOLD, by_arithmetic(expanded), first(rewriting(symmetry((cosine,)))), first(rewriting(symmetry((sine,)))),
+        everywhere(rewriting(gap)),
     )
     return inside((2,), body)(total(i, h, product))
 

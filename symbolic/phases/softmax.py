@@ -6,11 +6,12 @@ analysed by Blanchard, Higham and Higham, IMA J. Numer. Anal. 41 (2021).
 
 from __future__ import annotations
 
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.equality import assumption, instantiation, positivity, symmetry
 from kernelproof.symbolic.core.folds import fold_reindexed, sum_scaled
-from kernelproof.symbolic.core.formulas import positive
 from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.formulas import positive
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
 from kernelproof.symbolic.tactics import (
     Chain,

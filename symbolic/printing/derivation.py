@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kernelproof.symbolic.core.formulas import Formula, equation
 from kernelproof.symbolic.core.theorem import Theorem, steps
 from kernelproof.symbolic.errors import InputError
+from kernelproof.symbolic.formulas import Formula, equation
 from kernelproof.symbolic.phase import Derivation
-from kernelproof.symbolic.printing.render import latex, text
+from kernelproof.symbolic.printing.render import latex, latex_text, text
 from kernelproof.symbolic.serialise import fingerprint, log, to_json
 
 FORMATS = ("text", "markdown", "latex", "json")
@@ -44,7 +44,8 @@ def as_json(derivation: Derivation) -> dict[str, Any]:
         "definition": {
             "name": definition.name,
             "parameters": [
-                {"name": p.name, "kind": p.kind, "axes": [to_json(axis) for axis in p.axes], "meaning": p.meaning} for p in definition.parameters
+                {"name": p.name, "kind": p.kind, "axes": [to_json(axis) for axis in p.axes], "meaning": p.meaning}
+                for p in definition.parameters
             ],
             "clauses": [
                 {
@@ -140,19 +141,19 @@ def _markdown(derivation: Derivation) -> str:
 
 
 def _latex(derivation: Derivation) -> str:
-    lines = [f"\\section*{{{_heading(derivation).replace('_', chr(92) + '_')}}}", "\\subsection*{Definition}"]
+    lines = [f"\\section*{{{latex_text(_heading(derivation))}}}", "\\subsection*{Definition}"]
     lines += [f"\\[ {latex(formula)} \\]" for formula in definition_equations(derivation)]
     lines.append("\\subsection*{Derivation of the kernel form}")
     for clausal in derivation.clauses:
         lines.append("\\begin{align*}")
         lines.append(f"  {latex(clausal.lines[0].theorem.left)}")
         for line in clausal.lines:
-            lines.append(f"  &= {latex(line.theorem.right)} && \\text{{{line.title}}} \\\\")
+            lines.append(f"  &= {latex(line.theorem.right)} && \\text{{{latex_text(line.title)}}} \\\\")
         lines.append("\\end{align*}")
     lines.append("\\subsection*{Theorems}")
     for found in derivation.statements:
         assumed = r",\; ".join(latex(formula) for formula in found.theorem.hypotheses)
-        lines.append(f"\\paragraph{{{found.title}}} ({found.status})")
+        lines.append(f"\\paragraph{{{latex_text(found.title)}}} ({found.status})")
         lines.append(f"\\[ {assumed} \\vdash {latex(found.theorem.conclusion)} \\]")
     return "\n".join(lines)
 

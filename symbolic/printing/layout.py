@@ -1,20 +1,28 @@
 """From terms and formulas to a layout: what stands beside, above and below what, before any syntax.
 
 What it does: decides brackets, fractions, roots, superscripts and how folds and calls are written, once; the three renderers only
-spell boxes out. Guarantees: nothing is reordered or simplified. Cannot see: widths of lines.
+spell boxes out. Guarantees: nothing is reordered or simplified, and brackets keep different trees apart: every part that binds less
+tightly than its place asks stands in brackets, and so does a fold that anything follows, since Σ reaches to the end of its product.
+(The number −2 looks like the negation of 2, the number 1/2 like 1 divided by 2.) Brackets that only one line needs (a sum above or
+below a fraction) or only a page needs (an exponential as the base of a power) are marked so. Cannot see: widths of lines.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
-from kernelproof.symbolic.core.formulas import Formula
-from kernelproof.symbolic.terms import Call, Entry, Fold, Lambda, Num, Op, Term, Var
+from kernelproof.symbolic.formulas import Formula
+from kernelproof.symbolic.terms import ONE, Call, Entry, Fold, Lambda, Num, Op, Term, Var
 
 
 @dataclass(frozen=True)
 class Box:
-    """A piece of layout: kind is name, number, sign, word, row, fraction, root, sub, sup, brackets, fold."""
+    """A piece of layout.
+
+    ``kind`` is name, number, sign, prefix, word, row, fraction, root, exp, sub, sup, set, fold, or a kind of bracket: brackets,
+    linear (only where all stands in one line) or planar (only where there are superscripts).
+    """
 
     kind: str
     text: str = ""
@@ -27,7 +35,7 @@ def row(*parts: Box) -> Box:
 
 
 def sign(text: str) -> Box:
-    """An operator or delimiter."""
+    """An operator or delimiter between things."""
     return Box("sign", text)
 
 
@@ -36,113 +44,131 @@ def word(text: str) -> Box:
     return Box("word", text)
 
 
-def brackets(inner: Box) -> Box:
+def bracketed(inner: Box, kind: str = "brackets") -> Box:
     """A box in round brackets."""
-    return Box("brackets", parts=(inner,))
+    return Box(kind, parts=(inner,))
 
 
 #: binding strength: a part is bracketed where its own strength is below what its place asks
-SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
+SUM, PRODUCT, FRACTION, POWER, ATOM = range(5)
 
 
 def lay_out(value: Term) -> Box:
-    """The layout of a term."""
-    return _term(value)[0]
+    """The layout of a term that stands alone or between delimiters."""
+    return _term(value, True)[0]
 
 
-def _at_least(value: Term, strength: int) -> Box:
-    box, own = _term(value)
-    return box if own >= strength else brackets(box)
+def _at_least(value: Term, strength: int, last: bool, kind: str = "brackets") -> Box:
+    """The layout of a part; ``last`` says that nothing follows it before the next closing delimiter."""
+    box, own = _term(value, last)
+    return box if own >= strength else bracketed(lay_out(value), kind)
 
 
-def _term(value: Term) -> tuple[Box, int]:
-    if isinstance(value, Num):
-        return _number(value)
-    if isinstance(value, Var):
-        return Box("name", value.name), ATOM
-    if isinstance(value, Entry):
-        return Box("sub", parts=(Box("name", value.tensor), _comma(value.indices))), ATOM
-    if isinstance(value, Fold):
-        return _fold(value), PRODUCT
-    if isinstance(value, Call):
-        return _call(value), ATOM
-    assert isinstance(value, Op)
-    return _operation(value)
+@cache
+def _term(value: Term, last: bool) -> tuple[Box, int]:
+    match value:
+        case Num():
+            return _number(value)
+        case Var():
+            return Box("name", value.name), ATOM
+        case Entry():
+            return Box("sub", parts=(Box("name", value.tensor), _listed(value.indices))), ATOM
+        case Fold():
+            return (_fold(value), PRODUCT) if last else (bracketed(_fold(value)), ATOM)
+        case Call():
+            return _call(value), ATOM
+        case Op():
+            return _operation(value, last)
+    raise TypeError(f"{value!r} has no layout")
 
 
 def _number(value: Num) -> tuple[Box, int]:
-    if value.value.denominator == 1:
-        return Box("number", str(value.value)), ATOM if value.value >= 0 else UNARY
     top, bottom = (Box("number", str(part)) for part in (value.value.numerator, value.value.denominator))
-    return Box("fraction", parts=(top, bottom)), ATOM
+    box, strength = (top, ATOM) if value.value.denominator == 1 else (Box("fraction", parts=(top, bottom)), FRACTION)
+    return box, strength if value.value >= 0 else SUM
 
 
-def _operation(value: Op) -> tuple[Box, int]:
+def _operation(value: Op, last: bool) -> tuple[Box, int]:
     args = value.args
     match value.name:
-        case "add":
-            return row(_at_least(args[0], SUM), sign("+"), _at_least(args[1], PRODUCT)), SUM
-        case "sub":
-            return row(_at_least(args[0], SUM), sign("−"), _at_least(args[1], PRODUCT)), SUM
-        case "mul":
-            return row(_factor(args[0], last=False), sign("·"), _factor(args[1], last=True)), PRODUCT
-        case "div":
-            return Box("fraction", parts=(lay_out(args[0]), lay_out(args[1]))), PRODUCT
+        case "add" | "sub":
+            operator = sign("+" if value.name == "add" else "−")
+            return row(_at_least(args[0], SUM, False), operator, _at_least(args[1], PRODUCT, last)), SUM
         case "neg":
-            return row(sign("−"), _at_least(args[0], PRODUCT)), UNARY
+            return row(Box("prefix", "−"), _at_least(args[0], PRODUCT, last)), SUM
+        case "mul":
+            return row(_at_least(args[0], PRODUCT, False), sign("·"), _second_factor(args[1], last)), PRODUCT
+        case "div":
+            return Box("fraction", parts=(_numerator(args[0]), _at_least(args[1], POWER, True, "linear"))), FRACTION
         case "pow":
-            return Box("sup", parts=(_at_least(args[0], ATOM), lay_out(args[1]))), POWER
+            kind = "planar" if isinstance(args[0], Op) and args[0].name == "exp" else "brackets"
+            return Box("sup", parts=(_at_least(args[0], ATOM, False, kind), lay_out(args[1]))), POWER
+        case "exp":
+            return Box("exp", parts=(lay_out(args[0]),)), POWER
         case "sqrt":
             return Box("root", parts=(lay_out(args[0]),)), ATOM
-        case "exp":
-            return Box("sup", parts=(Box("name", "e"), lay_out(args[0]))), POWER
         case "delta":
-            return Box("sub", parts=(Box("name", "δ"), _comma(args))), ATOM
+            return Box("sub", parts=(Box("name", "δ"), _listed(args))), ATOM
         case "pi":
             return Box("name", "π"), ATOM
-    return row(word(value.name), brackets(row(*_separated([lay_out(arg) for arg in args])))), ATOM
+    return row(word(value.name), bracketed(_listed(args))), ATOM
 
 
-def _factor(value: Term, last: bool) -> Box:
-    """A factor; a sum sign is bracketed unless it ends the product."""
-    if isinstance(value, Fold) and not last:
-        return brackets(lay_out(value))
-    return _at_least(value, PRODUCT)
+def _second_factor(value: Term, last: bool) -> Box:
+    """A product and, in one line, a fraction stand in brackets: a·b/c is (a·b)/c. A fold may end the product."""
+    if isinstance(value, Fold):
+        return _at_least(value, PRODUCT, last)
+    box, strength = _term(value, last)
+    if strength == FRACTION:
+        return bracketed(box, "linear")
+    return box if strength > FRACTION else bracketed(lay_out(value))
+
+
+def _numerator(value: Term) -> Box:
+    """In one line a/b·c/d is ((a/b)·c)/d, so products need no brackets; a sum does, and a fold would swallow the fraction."""
+    box, strength = _term(value, True)
+    return box if strength >= PRODUCT and not _ends_in_fold(value) else bracketed(box, "linear")
+
+
+def _ends_in_fold(value: Term) -> bool:
+    if isinstance(value, Op) and value.name in ("add", "sub", "mul", "neg"):
+        return _ends_in_fold(value.args[-1])
+    return isinstance(value, Fold)
 
 
 def _fold(value: Fold) -> Box:
     low: Box = row(Box("name", value.var.name), sign("<"), lay_out(value.size))
-    if not (isinstance(value.guard, Num) and value.guard.value == 1):
+    if value.guard is not ONE:
         low = row(low, sign(","), lay_out(value.guard), sign("≠"), Box("number", "0"))
-    return Box("fold", value.kind, (low, _at_least(value.body, PRODUCT)))
+    return Box("fold", value.kind, (low, _at_least(value.body, PRODUCT, True)))
 
 
 def _call(value: Call) -> Box:
     """Arguments passed under their own name are left out, sizes too: they are what the reader expects."""
-    shown = []
-    for name, given in value.arguments:
-        if not _is_itself(name, given):
-            shown.append(row(Box("name", name), sign(":="), _lambda(given)))
+    shown = [
+        row(Box("name", name), sign(":="), _lambda(given)) for name, given in value.arguments if not _is_itself(name, given)
+    ]
     head: Box = word(value.function)
     if shown:
-        head = row(head, brackets(row(*_separated(shown))))
-    return Box("sub", parts=(head, _comma(value.indices)))
+        head = row(head, bracketed(row(*_separated(shown))))
+    return Box("sub", parts=(head, _listed(value.indices)))
 
 
 def _is_itself(name: str, given: Lambda) -> bool:
     body = given.body
-    if isinstance(body, Var):
-        return body.name == name
+    if not given.params:
+        return isinstance(body, Var) and body.name == name
     return isinstance(body, Entry) and body.tensor == name and body.indices == given.params
 
 
 def _lambda(value: Lambda) -> Box:
     if not value.params:
         return lay_out(value.body)
-    return row(sign("λ"), *_separated([Box("name", param.name) for param in value.params]), sign("."), lay_out(value.body))
+    params = _separated([Box("name", param.name) for param in value.params])
+    return row(Box("prefix", "λ"), *params, sign("."), lay_out(value.body))
 
 
-def _comma(values: tuple[Term, ...]) -> Box:
+def _listed(values: tuple[Term, ...]) -> Box:
     return row(*_separated([lay_out(value) for value in values]))
 
 
@@ -162,7 +188,15 @@ def lay_out_formula(formula: Formula) -> Box:
         case "nonzero":
             return row(terms[0], sign("≠"), Box("number", "0"))
         case "in":
-            return row(Box("number", "0"), sign("≤"), terms[0], sign("<"), terms[1])
+            return row(terms[0], sign("∈"), _below(formula.terms[1]))
         case "integer":
             return row(terms[0], sign("∈"), Box("name", "ℤ"))
-    return row(Box("name", formula.tensor or ""), word("permutes"), Box("number", "0"), sign("…"), terms[0], sign("−"), Box("number", "1"))
+        case "permutation":
+            return row(Box("name", formula.tensor or ""), sign("permutes"), _below(formula.terms[0]))
+    raise TypeError(f"{formula!r} has no layout")
+
+
+def _below(length: Term) -> Box:
+    """{0, …, n − 1}."""
+    last = row(_at_least(length, SUM, False), sign("−"), Box("number", "1"))
+    return Box("set", parts=(row(*_separated([Box("number", "0"), Box("name", "…"), last])),))

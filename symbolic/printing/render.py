@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
-from kernelproof.symbolic.core.formulas import Formula
+from kernelproof.symbolic.formulas import Formula
 from kernelproof.symbolic.printing.layout import Box, lay_out, lay_out_formula
 from kernelproof.symbolic.terms import Term
 
-_GREEK = {
-    "λ": r"\lambda", "δ": r"\delta", "σ": r"\sigma", "π": r"\pi", "μ": r"\mu", "ω": r"\omega", "ε": r"\varepsilon", "ℤ": r"\mathbb{Z}",
+_TEXT_SIGNS = {",": ", ", "·": "·", ".": ". "}
+_LATEX_NAMES = {
+    "δ": r"\delta", "σ": r"\sigma", "π": r"\pi", "μ": r"\mu", "ω": r"\omega", "ε": r"\varepsilon", "ℤ": r"\mathbb{Z}", "…": r"\dots",
 }
-_SIGNS = {
-    "−": "-", "·": r" \cdot ", "≠": r" \neq ", "≤": r" \le ", "<": " < ", "∈": r" \in ", ":=": " := ", "…": r" \dots ", "λ": r"\lambda ",
-    "+": " + ", "=": " = ", ">": " > ", ",": ", ",
+_LATEX_SIGNS = {
+    "−": " - ", "·": r" \cdot ", "≠": r" \neq ", "∈": r" \in ", ":=": " := ", "permutes": r" \text{ permutes } ", ",": ", ", ".": r".\, ",
 }
+_LATEX_PREFIXES = {"−": "-", "λ": r"\lambda "}
 _FOLDS = {"sum": ("Σ", r"\sum", "∑"), "max": ("max", r"\max", "max")}
 
 
@@ -41,31 +43,28 @@ def mathml(value: Term | Formula) -> str:
 def _text(box: Box) -> str:
     parts = [_text(part) for part in box.parts]
     match box.kind:
-        case "name" | "number":
-            return box.text
-        case "word":
+        case "name" | "number" | "word" | "prefix":
             return box.text
         case "sign":
-            return {",": ", ", "−": " − ", "·": "·", "λ": "λ", ".": ". ", "…": "…"}.get(box.text, f" {box.text} ")
+            return _TEXT_SIGNS.get(box.text, f" {box.text} ")
         case "row":
-            joined = "".join(
-                f" {part} " if sub.kind == "word" and sub.text == "permutes" else part
-                for sub, part in zip(box.parts, parts, strict=True)
-            )
-            return joined[1:] if joined.startswith(" − ") else joined
+            return "".join(parts)
         case "fraction":
-            top, bottom = (f"({part})" if " " in part or "/" in part or "Σ" in part else part for part in parts)
-            return f"{top}/{bottom}"
+            return f"{parts[0]}/{parts[1]}"
         case "root":
             return f"√({parts[0]})"
+        case "exp":
+            return f"exp({parts[0]})"
         case "sub":
             return f"{parts[0]}[{parts[1]}]"
         case "sup":
-            if parts[0] == "e":
-                return f"exp({parts[1]})"
             return f"{parts[0]}^{parts[1]}"
-        case "brackets":
+        case "brackets" | "linear":
             return f"({parts[0]})"
+        case "planar":
+            return parts[0]
+        case "set":
+            return f"{{{parts[0]}}}"
         case "fold":
             return f"{_FOLDS[box.text][0]}_{{{parts[0]}}} {parts[1]}"
     raise AssertionError(box.kind)
@@ -79,34 +78,45 @@ def _latex(box: Box) -> str:
         case "name":
             return _latex_name(box.text)
         case "word":
-            return r"\operatorname{" + box.text.replace("_", r"\_") + "}"
+            return rf"\operatorname{{{latex_text(box.text)}}}"
         case "sign":
-            return _SIGNS.get(box.text, box.text)
-        case "row":
+            return _LATEX_SIGNS.get(box.text, f" {box.text} ")
+        case "prefix":
+            return _LATEX_PREFIXES[box.text]
+        case "row" | "linear":
             return "".join(parts)
         case "fraction":
-            return r"\frac{%s}{%s}" % tuple(parts)
+            return rf"\frac{{{parts[0]}}}{{{parts[1]}}}"
         case "root":
-            return r"\sqrt{%s}" % parts[0]
+            return rf"\sqrt{{{parts[0]}}}"
+        case "exp":
+            return rf"\mathrm{{e}}^{{{parts[0]}}}"
         case "sub":
-            return r"{%s}_{%s}" % tuple(parts)
+            return f"{{{parts[0]}}}_{{{parts[1]}}}"
         case "sup":
-            return r"{%s}^{%s}" % tuple(parts)
-        case "brackets":
-            return r"\left(%s\right)" % parts[0]
+            return f"{{{parts[0]}}}^{{{parts[1]}}}"
+        case "brackets" | "planar":
+            return rf"\left({parts[0]}\right)"
+        case "set":
+            return rf"\{{{parts[0]}\}}"
         case "fold":
-            return r"%s_{%s} %s" % (_FOLDS[box.text][1], parts[0], parts[1])
+            return f"{_FOLDS[box.text][1]}_{{{parts[0]}}} {parts[1]}"
     raise AssertionError(box.kind)
+
+
+def latex_text(words: str) -> str:
+    """Words for LaTeX's text mode."""
+    return re.sub(r"[_&%#$]", r"\\\g<0>", words)
 
 
 def _latex_name(name: str) -> str:
     stem = name.rstrip("'")
     primes = name[len(stem):]
-    if stem in _GREEK:
-        return _GREEK[stem] + primes
+    if stem in _LATEX_NAMES:
+        return _LATEX_NAMES[stem] + primes
     if len(stem) == 1:
         return stem + primes
-    return r"\mathit{" + stem.replace("_", r"\_") + "}" + primes
+    return rf"\mathit{{{latex_text(stem)}}}{primes}"
 
 
 def _mathml(box: Box) -> str:
@@ -117,22 +127,27 @@ def _mathml(box: Box) -> str:
         case "name":
             return f"<mi>{escape(box.text.replace(chr(39), '′'))}</mi>"
         case "word":
-            return f"<mi mathvariant=\"normal\">{escape(box.text)}</mi>"
-        case "sign":
+            return f'<mi mathvariant="normal">{escape(box.text)}</mi>'
+        case "sign" if box.text == "permutes":
+            return "<mtext>\u00a0permutes\u00a0</mtext>"
+        case "sign" | "prefix":
             return f"<mo>{escape(box.text)}</mo>"
-        case "row":
+        case "row" | "linear":
             return f"<mrow>{''.join(parts)}</mrow>"
         case "fraction":
             return f"<mfrac>{parts[0]}{parts[1]}</mfrac>"
         case "root":
             return f"<msqrt>{parts[0]}</msqrt>"
+        case "exp":
+            return f'<msup><mi mathvariant="normal">e</mi>{parts[0]}</msup>'
         case "sub":
             return f"<msub>{parts[0]}{parts[1]}</msub>"
         case "sup":
             return f"<msup>{parts[0]}{parts[1]}</msup>"
-        case "brackets":
+        case "brackets" | "planar":
             return f"<mrow><mo>(</mo>{parts[0]}<mo>)</mo></mrow>"
+        case "set":
+            return f"<mrow><mo>{{</mo>{parts[0]}<mo>}}</mo></mrow>"
         case "fold":
-            symbol = _FOLDS[box.text][2]
-            return f"<mrow><munder><mo>{symbol}</mo>{parts[0]}</munder>{parts[1]}</mrow>"
+            return f"<mrow><munder><mo>{_FOLDS[box.text][2]}</mo>{parts[0]}</munder>{parts[1]}</mrow>"
     raise AssertionError(box.kind)

@@ -160,6 +160,7 @@ def judge() -> Callable[..., PropertyVerdict]:
         seconds: float = 20.0,
         seed: int = 0,
         dtype: str = "float32",
+        shrink_seconds: float = 5.0,
         target: Target | None = None,
     ) -> PropertyVerdict:
         if isinstance(subject, str):
@@ -169,7 +170,7 @@ def judge() -> Callable[..., PropertyVerdict]:
         def reproduce(found: Property, case: Case, finding: Finding) -> str:
             return reproducer(chosen, found.id, found.theorem, case, finding)
 
-        profile = replace(PROFILES["standard"], examples=examples, shrink_seconds=5.0)
+        profile = replace(PROFILES["standard"], examples=examples, shrink_seconds=shrink_seconds)
         setting = Setting(phase, {}, dtype, chosen.capabilities, profile)
         verdict, _ = run_property(subject, chosen.call, setting, seed=seed, seconds=seconds, reproduce=reproduce)
         return verdict

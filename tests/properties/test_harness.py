@@ -173,3 +173,12 @@ def test_bits() -> None:
     assert not same_bits(np.array([0.0]), np.array([-0.0]))
     assert not same_bits(np.zeros(2), np.zeros((2, 1)))
     assert not same_bits(np.zeros(2), np.zeros(2, dtype=np.int64))
+
+
+def test_a_kernel_that_fails_on_an_empty_batch_is_convicted_once(judge: Judge) -> None:
+    def refuses(x: Any) -> Any:
+        assert x.size
+        return in_double(x).astype(x.dtype)
+
+    verdicts = {name: judge(refuses, name, examples=100).verdict for name in SIX}
+    assert verdicts == {**dict.fromkeys(SIX, "pass"), "shape_and_dtype": "fail"}

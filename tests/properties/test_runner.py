@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import assume
+from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from kernelproof.properties.call import Call
@@ -100,8 +101,6 @@ def test_an_exception_of_ours_is_an_error_not_a_failure(judge: Judge, where: str
 
 
 def test_a_bad_strategy_is_an_error(judge: Judge) -> None:
-    from hypothesis import strategies as st
-
     def broken(draw: DrawFn, setting: Setting) -> Any:
         return draw(st.integers(5, 1))
 
@@ -162,14 +161,38 @@ def test_time_that_runs_out_keeps_the_examples_so_far(judge: Judge) -> None:
 
 
 def test_shrinking_is_bounded_in_time(judge: Judge) -> None:
-    def slow_and_wrong(x: Any) -> Any:
-        time.sleep(0.05)
-        return softmax(x) * 2 if x.size > 30 else softmax(x)
+    def shrink_for(seconds: float) -> tuple[PropertyVerdict, int]:
+        calls = [0]
 
-    started = time.perf_counter()
-    found = judge(slow_and_wrong, subject(), seconds=4.0)
-    assert found.verdict == "fail"
-    assert time.perf_counter() - started < 10
+        def slow_and_wrong(x: Any) -> Any:
+            calls[0] += x.size > 30
+            time.sleep(0.05 if x.size > 30 else 0.0)
+            return softmax(x) * (2 if x.size > 30 else 1)
+
+        return judge(slow_and_wrong, subject(), shrink_seconds=seconds, seconds=60.0), calls[0]
+
+    short, few = shrink_for(0.1)
+    long, many = shrink_for(20.0)
+    assert short.verdict == long.verdict == "fail"
+    assert few < 8
+    assert many > 10, "the bound was not what ended the search"
+
+
+def test_examples_differ_and_a_small_space_ends(judge: Judge) -> None:
+    seen: list[Case] = []
+
+    def note(call: Call, case: Case, setting: Setting) -> Finding:
+        seen.append(case)
+        return Finding(ok=True, ratio=0.0)
+
+    assert judge(softmax, subject(check=note), examples=80).examples == len(seen) == len(set(seen)) == 80
+    seen.clear()
+
+    def four(draw: DrawFn, setting: Setting) -> Case:
+        return Case("softmax", (("n", draw(st.integers(1, 4))),))
+
+    found = judge(softmax, subject(check=note, draw=four), examples=80)
+    assert (found.verdict, found.examples, len(seen)) == ("pass", 4, 4)
 
 
 def test_a_target_that_does_not_repeat_itself_fails_and_is_told_so(judge: Judge) -> None:

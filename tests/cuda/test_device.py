@@ -1,0 +1,36 @@
+"""Generated CuPy kernels on a real GPU, within the derived bound. Skipped where there is none, with the reason."""
+
+from __future__ import annotations
+
+import itertools
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from kernelproof.numeric.cupy_file import cupy_source
+from kernelproof.symbolic.registry import derive, phases
+
+pytestmark = pytest.mark.cuda
+
+
+@pytest.fixture(autouse=True)
+def device(cupy: ModuleType) -> None:
+    if not cupy.cuda.is_available():
+        pytest.skip("no GPU: cupy.cuda.is_available() is false; the kernels were only emulated")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("phase", list(phases()))
+def test_every_kernel_keeps_its_bound_on_the_device(phase: str, dtype: str, cases: ModuleType, cupy: ModuleType) -> None:
+    options = phases()[phase].variants
+    for values in itertools.product(*(option.choices for option in options.values())):
+        derivation = derive(phase, **dict(zip(options, values, strict=True)))
+        space: dict[str, Any] = {}
+        exec(compile(cupy_source(derivation, dtype), "generated", "exec"), space)
+        bounds = cases.Bounds(derivation, dtype)
+        for call in cases.calls(phase, derivation.variant, dtype):
+            given = {name: cupy.asarray(value) if hasattr(value, "shape") else value for name, value in call.options.items()}
+            result = space[phase](*cases.arguments(phase, call, dtype, cupy), **given)
+            bounds.check(call, cupy.asnumpy(result), None)
+        assert bounds.total.compared > 0
