@@ -43,7 +43,7 @@ def read(path: Path) -> dict[str, Any]:
     """The certificate; InputError where it is missing, no certificate, or another version's."""
     text = _bytes(path)
     if text is None:
-        raise InputError(f"checking {path}: there is no such file, or it cannot be read; give the NAME.certificate.json that generate wrote")
+        raise InputError(f"checking {path}: there is no such file that can be read; give the NAME.certificate.json that generate wrote")
     try:
         data = json.loads(text.decode())
     except (ValueError, RecursionError) as error:

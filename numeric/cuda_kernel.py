@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from kernelproof.numeric.cuda_plan import Store, sources
 from kernelproof.numeric.cuda_types import literal
 from kernelproof.numeric.cuda_values import Place, Scope, Tensor, Values, meaning
-from kernelproof.numeric.printer import PrinterError
 from kernelproof.numeric.program import Axis
+from kernelproof.numeric.source_code import PrinterError
 from kernelproof.symbolic.binding import canonical
 from kernelproof.symbolic.terms import Num, Term
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kernelproof.numeric.printer import SCALAR, TABLE, TENSOR
 from kernelproof.numeric.program import Axis, Operation, Program, Ref
+from kernelproof.numeric.source_code import SCALAR, TABLE, TENSOR
 from kernelproof.symbolic.binding import canonical
 
 VIEWS = ("slice", "split")

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from kernelproof.numeric.cuda_plan import Kernel, Plan, in_memory
 from kernelproof.numeric.cuda_types import FUNCTIONS, Types, literal
-from kernelproof.numeric.printer import SCALAR, TABLE, PrinterError, proved_positive, size_code, sizes_in
 from kernelproof.numeric.program import Operation, Program, Ref
+from kernelproof.numeric.source_code import SCALAR, TABLE, PrinterError, proved_positive, size_code, sizes_in
 from kernelproof.symbolic.printing.render import text
 from kernelproof.symbolic.terms import Num, Op, Term
 

@@ -20,14 +20,16 @@ from kernelproof.numeric.cupy_launch import LAUNCH, WIDENED
 from kernelproof.numeric.cupy_printer import CupyPrinter
 from kernelproof.numeric.forms import program_of
 from kernelproof.numeric.kernel_file import _filled, _steps_line, docstring, sealed
-from kernelproof.numeric.printer import size_code
 from kernelproof.numeric.program import Program
 from kernelproof.numeric.signatures import PARAMS, SIGNATURES, Signature
+from kernelproof.numeric.source_code import size_code
 from kernelproof.symbolic.phase import Derivation
 from kernelproof.symbolic.terms import Var
 
-#: ids may have any number of axes, none included, and any integer type; the kernel reads a row of 64-bit ones
-FLAT_IDS = ("shape = ids.shape", "ids = ids.reshape(-1).astype(cp.int64, copy=False)")
+#: ids may have any number of axes, none included; the kernel reads a row of them
+FLAT_IDS = ("shape = ids.shape", "ids = ids.reshape(-1)")
+#: replaced by the check of ``_format_lines``: bfloat16 is handed over as integers
+TABLE_FORMAT = "if table.dtype.kind"
 FLAT_RESULT = "out = out.reshape((*shape, table.shape[1]))"
 
 
@@ -93,7 +95,9 @@ def _prologue(derivation: Derivation, signature: Signature, dtype: str, widened:
     if phase == "positional":
         return before
     if phase == "embedding":
-        return [*before, *_format_lines(("table",), phase, dtype, ()), *FLAT_IDS]
+        dropped = [place for place, line in enumerate(before) if line.startswith(TABLE_FORMAT)]
+        before = [line for place, line in enumerate(before) if place not in dropped and place - 1 not in dropped]
+        return [*before[:1], *_format_lines(("table",), phase, dtype, ()), *before[1:], *FLAT_IDS]
     lines = []
     if phase == "encoder_block":
         lines += [
@@ -111,17 +115,16 @@ def _prologue(derivation: Derivation, signature: Signature, dtype: str, widened:
 def _format_lines(arrays: tuple[str, ...], phase: str, dtype: str, widened: tuple[str, ...]) -> list[str]:
     """Arrays are brought to the stored format; those that contractions read, to the one computed in."""
     names = ", ".join(arrays)
-    lines = [f"dtype, work = cp.result_type({names}), COMPUTE"]
-    if dtype == "bfloat16":
-        test, expected = "dtype != STORED", "bfloat16, handed over as its bits (uint16)"
-    elif dtype == "float16":
-        test, expected = "dtype != STORED", dtype
-    else:
-        lines += ['if dtype.kind in "biuc":', f'    raise TypeError(f"{phase}: inputs of dtype {{dtype}}; expected floating point")']
-        test, expected = "cp.result_type(dtype, STORED) != STORED", f"{dtype} or narrower"
-    lines += [
-        f"if {test}:",
-        f'    raise TypeError(f"{phase}: inputs of dtype {{dtype}}; expected {expected}: generate a kernel with another --dtype")',
+    pairs = ", ".join(f'("{name}", {name})' for name in arrays)
+    test, expected = "array.dtype != STORED", {"bfloat16": "bfloat16, handed over as its bits (uint16)"}.get(dtype, dtype)
+    if dtype in ("float32", "float64"):
+        test = 'array.dtype.kind != "f" or cp.result_type(array.dtype, STORED) != STORED'
+        expected = f"floating point of at most {dtype}"
+    lines = [
+        f"for label, array in ({pairs}{',' if len(arrays) == 1 else ''}):", f"    if {test}:",
+        f'        message = f"{phase}: {{label}} of dtype {{array.dtype}}; expected {expected}"',
+        '        raise TypeError(f"{message}; for another format generate a kernel with another --dtype")',
+        f"dtype, work = cp.result_type({names}), COMPUTE",
     ]
     if dtype in ("float16", "bfloat16"):
         cast = [f"_widened({name})" if dtype == "bfloat16" else f"{name}.astype(work)" for name in widened]

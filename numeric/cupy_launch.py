@@ -8,10 +8,8 @@ null pointer. Only where more than three batch axes remain after merging are arr
 LAUNCH = '''
 def _launch(name, count, sizes, numbers, tensors, results):
     """Run a kernel. Tensors are (array or None, own shape, has batch axes), results (array to fill or None, own shape, dtype)."""
-    batch = ()
-    for array, own, batched in tensors:
-        if batched and array is not None:
-            batch = _joint(batch, array.shape[: max(array.ndim - len(own), 0)])
+    leads = [array.shape[: max(array.ndim - len(own), 0)] for array, own, batched in tensors if batched and array is not None]
+    batch = cp.broadcast_shapes(*leads)
     plain = not any(batched for _, _, batched in tensors)
     made = [cp.empty(batch + own, dtype=dtype) if array is None else array for array, own, dtype in results]
     arrays = [(None if array is None else cp.broadcast_to(array, batch * batched + own), batched) for array, own, batched in tensors]
@@ -38,13 +36,6 @@ def _launch(name, count, sizes, numbers, tensors, results):
         blocks = min(-(-threads // contract["block"]), 65536)
         MODULE.get_function(name)((blocks,), (contract["block"],), tuple(arguments), shared_mem=contract["shared"])
     return tuple(made)
-
-
-def _joint(first, second):
-    """The shape that two shapes broadcast to."""
-    rank = max(len(first), len(second))
-    pairs = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second)
-    return tuple(there if here == 1 else here for here, there in pairs)
 
 
 def _merged(batch, arrays):

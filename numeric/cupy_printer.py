@@ -14,9 +14,10 @@ from kernelproof.numeric.cuda_kernel import KernelPrinter, KernelText, Written
 from kernelproof.numeric.cuda_plan import Kernel, Store, plan
 from kernelproof.numeric.cuda_types import TYPES
 from kernelproof.numeric.cuda_values import Source, Values
-from kernelproof.numeric.printer import SCALAR, TENSOR, ArrayPrinter, Code, size_code
+from kernelproof.numeric.printer import ArrayPrinter
 from kernelproof.numeric.program import Axis, Operation, Program, Ref
 from kernelproof.numeric.signatures import Signature
+from kernelproof.numeric.source_code import SCALAR, TENSOR, Code, size_code
 
 NAMES = {"fold": "folded", "select": "chosen", "gather": "picked"}
 

@@ -110,7 +110,8 @@ def draw_world(derivation: Derivation, statement: Statement, rng: random.Random)
             rng.shuffle(image)
             world.tensors[extra.name] = lambda index, image=image: image[index]
         elif not extra.axes:
-            world.variables[extra.name] = mpmath.mpf(rng.randint(1, 3000)) / 1000
+            sign = rng.choice((-1, 1)) if extra.kind == "real" else 1
+            world.variables[extra.name] = sign * mpmath.mpf(rng.randint(1, 3000)) / 1000
     for var, length in statement.over:
         world.variables[var.name] = rng.randrange(int(value(length, world)))
     return world

@@ -266,9 +266,14 @@ def _erf(value: Array) -> Array:
         return erf(value)  # type: ignore[no-any-return]
     import mpmath
 
-    with mpmath.workprec(80):
-        flat = [mpmath.erf(mpmath.mpf(np.format_float_positional(entry, unique=True))) for entry in value.ravel()]
-        return np.array([np.longdouble(mpmath.nstr(entry, 25)) for entry in flat], dtype=value.dtype).reshape(value.shape)
+    def exactly(entry: Any) -> Any:
+        """In two doubles and back: a long double has no more digits than two doubles together."""
+        found = mpmath.erf(mpmath.mpf(float(entry)) + float(entry - value.dtype.type(float(entry))))
+        return value.dtype.type(float(found)) + value.dtype.type(float(found - float(found)))
+
+    with mpmath.workprec(120):
+        within = np.clip(value, -30, 30)  # erf is ±1 beyond, to more digits than there are
+        return np.array([exactly(entry) for entry in within.ravel()], dtype=value.dtype).reshape(value.shape)
 
 
 def _quotient(a: Array, b: Array) -> Array:
@@ -276,7 +281,7 @@ def _quotient(a: Array, b: Array) -> Array:
 
 
 _VALUES: dict[str, Callable[..., Array]] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _quotient, "neg": np.negative, "exp": np.exp,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _quotient, "neg": np.negative, "exp": rounding.exponential,
     "log": lambda a: np.where(a > 0, np.log(np.where(a > 0, a, 1)), 0), "sqrt": lambda a: np.sqrt(np.maximum(a, 0)),
     "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "erf": _erf, "max": np.maximum, "delta": lambda a, b: (a == b).astype(a.dtype),
 }

@@ -74,7 +74,8 @@ def kernel_source(derivation: Derivation, dtype: str) -> str:
     for helper in signature.helpers:
         head += ["", helper.replace("{np}", "np").rstrip()]
     steps = [
-        *(_filled(line, phase, "np") for line in signature.before), *_steps_line(derivation), *printer.lines,
+        *(_filled(line, phase, "np") for line in signature.before),
+        *(dtype_check("embedding", ("table",)) if phase == "embedding" else ()), *_steps_line(derivation), *printer.lines,
         *result_lines(derivation, signature, outputs, "np"),
         "return out" if phase in ("positional", "embedding") else "return out.astype(dtype, copy=False)",
     ]
@@ -112,17 +113,20 @@ def argument_lines(signature: Signature, phase: str, module: str) -> list[str]:
     else:
         source = ", ".join(f"{module}.asarray({name})" for name in signature.arrays)
         lines = []
-    pairs = ", ".join(f'("{name}", {name})' for name in signature.arrays)
-    lines += [
-        f"{names} = {source}",
-        f"for label, array in ({pairs}{',' if len(signature.arrays) == 1 else ''}):",
-        '    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":',
-        f'        raise TypeError(f"{phase}: {{label}} of dtype {{array.dtype}}; expected floating point, as from .astype(np.float32)")',
-        f"dtype = {module}.result_type({names})",
-        f"work = {module}.result_type(dtype, COMPUTE)",
-    ]
+    lines += [f"{names} = {source}", *dtype_check(phase, signature.arrays)]
+    lines += [f"dtype = {module}.result_type({names})", f"work = {module}.result_type(dtype, COMPUTE)"]
     cast = ", ".join(f"{name}.astype(work, copy=False)" for name in signature.arrays)
     return [*lines, f"{names} = {cast}"]
+
+
+def dtype_check(phase: str, arrays: tuple[str, ...]) -> list[str]:
+    """Refuse what is no floating point: integers would be promoted to float64 in silence."""
+    pairs = ", ".join(f'("{name}", {name})' for name in arrays)
+    return [
+        f"for label, array in ({pairs}{',' if len(arrays) == 1 else ''}):",
+        '    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":',
+        f'        raise TypeError(f"{phase}: {{label}} of dtype {{array.dtype}}; expected floating point, as from .astype(np.float32)")',
+    ]
 
 
 def result_lines(derivation: Derivation, signature: Signature, outputs: list[Code], module: str) -> list[str]:

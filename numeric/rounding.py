@@ -121,12 +121,19 @@ def _negation(on: Arithmetic, value: Array, args: list[Array], errors: list[Arra
     return errors[0]
 
 
+def exponential(argument: Array) -> Array:
+    """exp, at most the largest number there is: what divides by it is then nearly zero, as it should be, and not unknown."""
+    found: Array = np.exp(np.minimum(argument, np.log(np.finfo(argument.dtype).max)))
+    return found
+
+
 def _exponential(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
     own = 2 * ULPS["exp"] * on.unit
     relative = value * (np.expm1(errors[0]) * (1 + own) + own)
     # where the reference has underflowed, a relative error of it says nothing
     whole = np.exp(args[0] + errors[0]) * (1 + own)
-    return np.where(value > np.finfo(value.dtype).tiny / on.unit, relative, whole) + on.tiny
+    found = np.where(value > np.finfo(value.dtype).tiny / on.unit, relative, whole) + on.tiny
+    return np.where(args[0] < np.log(np.finfo(value.dtype).max), found, np.inf)
 
 
 def _logarithm(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:

@@ -113,8 +113,6 @@ SIGNATURES: dict[str, Signature] = {
             "ids, table = {np}.asarray(ids), {np}.asarray(table)",
             'if ids.dtype.kind not in "iu":',
             '    raise TypeError(f"{NAME}: ids of dtype {{ids.dtype}}; expected integers")',
-            'if table.dtype.kind in "biucOSU":',
-            '    raise TypeError(f"{NAME}: table of dtype {{table.dtype}}; expected floating point")',
             "if table.ndim != 2:",
             '    raise ValueError(f"{NAME}: table has shape {{table.shape}}; expected (vocab, d)")',
             "if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= table.shape[0]):",

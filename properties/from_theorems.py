@@ -51,6 +51,8 @@ class Unfinished(Exception):
 def theorem_properties(phase: str, variant: Mapping[str, object]) -> list[Property]:
     """The properties of a phase that are theorems, the definition first; those about masks follow from the definition."""
     derivation = derive(phase, **variant)
+    # once for all examples; the first property would pay for it with the time of its search
+    free_shifts()
     made = [_definition_property(derivation)]
     made += [_statement_property(derivation, found) for found in derivation.statements if is_testable(found)]
     if phase == "positional":

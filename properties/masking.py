@@ -29,7 +29,7 @@ Draw = Callable[[DrawFn, Setting], Case]
 Check = Callable[[Call, Case, Setting], Finding]
 #: factors of the numbers that stand in for forbidden ones
 REPLACED = (1.0, 100.0)
-FORMS = ("whole", "added", "triangle")
+BATCHES = ((2, 3), (3, 2))
 HIDING = ("bool", "bool_row", "float_inf", "float_row", "float_mixed")
 
 
@@ -83,16 +83,21 @@ def _draw_masked(draw: DrawFn, setting: Setting) -> Case:
 
 
 def _draw_forms(draw: DrawFn, setting: Setting) -> Case:
-    forms = [
-        form
-        for form in FORMS
-        if {"added": "mask_float", "triangle": "causal"}.get(form, "mask") in setting.capabilities
-        and (form != "triangle" or "mask_bool" in setting.capabilities)
-    ]
-    form = draw(st.sampled_from(forms))
-    options: dict[str, object] = {"causal": True} if form == "triangle" else {"mask": draw_mask(draw, setting, phase_shape(setting.phase, setting.variant))}
-    case = _draw(draw, setting, options, {"form": [form]})
+    needed = {"whole": {"mask"}, "added": {"mask_bool", "mask_float"}, "triangle": {"causal", "mask_bool", "mask_float"}}
+    form = draw(st.sampled_from([form for form, needs in needed.items() if needs <= setting.capabilities]))
+    if form == "triangle":
+        return _draw(draw, setting, {"causal": True}, {"form": [form]})
+    shape = phase_shape(setting.phase, setting.variant)
+    mask = draw_mask(draw, setting, shape)
+    case = _draw(draw, setting, {"mask": mask}, {"form": [form]})
+    if shape.batched_mask and draw(st.booleans()):
+        # one mask for some of the batch axes: the form that is read wrongly most often
+        case = replace(case, batch=draw(st.sampled_from(BATCHES)), options=(*_without_mask(case), ("mask", replace(mask, shape="first"))))
     return case
+
+
+def _without_mask(case: Case) -> list[tuple[str, object]]:
+    return [(name, value) for name, value in case.options if name != "mask"]
 
 
 def _check_hidden(call: Call, case: Case, setting: Setting) -> Finding:

@@ -52,6 +52,7 @@ def present(
         with np.errstate(over="ignore"):
             tensors[tensor.name] = argument.value.astype(dtype)
         errors[tensor.name] = _rounding(tensors[tensor.name], argument, setting.dtype)
+    tensors |= _with_equal_lead(case, tensors)
     for name in SCALARS:
         if name in arguments and float(arguments[name].value) != float(plain[name]):
             value = float(arguments[name].value)
@@ -61,6 +62,18 @@ def present(
     if "heads" in sizes:
         options["n_heads"] = sizes["heads"]
     return Shown(tensors, options, errors)
+
+
+def _with_equal_lead(case: Case, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The tensors with the leading axes of all: a statement may speak of one v for every batch entry, a call may not."""
+    own = {tensor.name: len(tensor.axes) - 1 for tensor in case.shape.tensors if tensor.axes[:1] == ("...",)}
+    lead = {name: tensors[name].shape[: tensors[name].ndim - count] for name, count in own.items()}
+    whole = np.broadcast_shapes(*lead.values())
+    return {
+        name: np.broadcast_to(tensors[name], (*whole, *tensors[name].shape[len(lead[name]) :])).copy()
+        for name in own
+        if lead[name] != whole
+    }
 
 
 def _rounding(rounded: Array, argument: Approx, dtype: str) -> Array:

@@ -38,6 +38,8 @@ def draw_telling(draw: DrawFn, setting: Setting) -> dict[str, Any]:
         chosen["batch"] = LONG_BATCH
     elif longer:
         chosen["minimum"] = {longer: draw(st.sampled_from(LONG))}
+        # heads multiply the width: two are enough beside a long one
+        chosen["maximum"] = dict.fromkeys(COUNTS, 2)
     if {"n", "m"} <= set(shape.sizes) and draw(st.booleans()):
         # self-attention: some slips need as many keys as queries
         chosen["fixed"] = {"m": "n"}

@@ -25,7 +25,8 @@ from kernelproof.symbolic.core.formulas import Formula, equation
 from kernelproof.symbolic.phase import Derivation
 from kernelproof.symbolic.printing.derivation import definition_equations, principal_rules, variant_text
 from kernelproof.symbolic.printing.render import latex, mathml, text
-from kernelproof.symbolic.registry import phase as phase_of, phases as all_phases
+from kernelproof.symbolic.registry import phase as phase_of
+from kernelproof.symbolic.registry import phases as all_phases
 from kernelproof.symbolic.terms import Term
 
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "hypothesis", "tokenizers", "matplotlib")

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from kernelproof.symbolic.errors import ProofError
 from kernelproof.symbolic.terms import Node, Term, TermLike, term
@@ -34,6 +34,9 @@ class Formula(Node):
         if PREDICATES.get(name) != len(terms) or isinstance(tensor, str) != (name == "permutation"):
             raise ProofError(f"formula {name!r} with {len(terms)} terms: expected one of {PREDICATES}, a tensor with permutation only")
         return super().__new__(cls, name, tensor, tuple(term(part) for part in terms))
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self.name, *self.terms), {"tensor": self.tensor}
 
     @property
     def left(self) -> Term:

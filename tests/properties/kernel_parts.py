@@ -183,8 +183,7 @@ def layer_norm(
         x, gain, bias = wide(x, gain, bias)
         deviation = x - mean(x)
         divisor = root(variance(deviation, x), x.dtype.type(eps))
-        # 0/0 is 0 by convention: only where ε itself vanishes
-        return affine(deviation / np.where(divisor == 0, np.inf, divisor), gain, bias).astype(kept)
+        return affine(deviation / divisor, gain, bias).astype(kept)
 
     return kernel
 
@@ -202,8 +201,7 @@ def rms_norm(
         kept = x.dtype
         x, gain = wide(x, gain)
         x = shift(x)
-        divisor = root(square(x), x.dtype.type(eps))
-        return scaled(x / np.where(divisor == 0, np.inf, divisor), gain).astype(kept)
+        return scaled(x / root(square(x), x.dtype.type(eps)), gain).astype(kept)
 
     return kernel
 

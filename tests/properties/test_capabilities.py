@@ -85,3 +85,7 @@ def test_not_a_function() -> None:
 def test_everything_of_a_phase() -> None:
     assert everything(phase_shape("softmax")) == ASSUMED | {"empty"}
     assert everything(ATTENTION) >= {"causal", "mask", "scale", "empty", *MASKS}
+
+
+def test_an_option_that_is_already_an_argument_is_not_offered_again() -> None:
+    assert "mask" not in capabilities_of("f", lambda q, k, mask: None, ATTENTION)

@@ -21,7 +21,7 @@ def _no_maximum(s: Any, allow: Any) -> Any:
     return e / np.where(total == 0, 1, total)
 
 
-def _sentinel(s: Any, allow: Any) -> Any:
+def sentinel(s: Any, allow: Any) -> Any:
     return parts.weights(s + np.where(allow, 0, -1e4).astype(s.dtype), np.True_)
 
 
@@ -39,11 +39,6 @@ def _nan_row(s: Any, allow: Any) -> Any:
     return np.where(allow.any(-1, keepdims=True), w, np.nan)
 
 
-def _multiplied(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
-    """The mask goes to the scores as a factor: the sum of factor and allowed set is handed on through the bias."""
-    return parts.masks(mask, causal, n, m)
-
-
 def _masked_afterwards(s: Any, allow: Any) -> Any:
     return parts.weights(s, np.True_) * allow
 
@@ -52,7 +47,7 @@ def _scores_times_mask(s: Any, allow: Any) -> Any:
     return parts.weights(s * allow, np.True_)
 
 
-def _inverted(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
+def inverted(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
     return parts.masks(~mask if mask is not None and mask.dtype == bool else mask, causal, n, m)
 
 
@@ -63,7 +58,7 @@ def _along_queries(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
     return parts.masks(mask, causal, n, m)
 
 
-def _triangle(shift: int) -> parts.Part:
+def triangle(shift: int) -> parts.Part:
     def masks(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
         allow, bias = parts.masks(mask, False, n, m)
         return (allow & np.tri(n, m, shift, dtype=bool) if causal else allow), bias
@@ -72,10 +67,10 @@ def _triangle(shift: int) -> parts.Part:
 
 
 def _bottom_right(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
-    return _triangle(m - n)(mask, causal, n, m)
+    return triangle(m - n)(mask, causal, n, m)
 
 
-def _ignored(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
+def causal_ignored(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
     return parts.masks(mask, False, n, m)
 
 
@@ -92,10 +87,6 @@ def _padded(q: Any, k: Any, v: Any) -> tuple[Any, Any, Any]:
     """Keys and values filled with zeros up to a whole block; nobody masks them."""
     more = -k.shape[-2] % 16
     return q, *(np.concatenate([x, np.zeros((*x.shape[:-2], more, x.shape[-1]), x.dtype)], -2) for x in (k, v))
-
-
-def _padded_masks(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
-    return parts.masks(mask, causal, n, m)
 
 
 def _padding_kept(q: Any, k: Any, v: Any, *, causal: bool = False, mask: Any = None, scale: Any = None) -> Any:
@@ -181,22 +172,18 @@ def _scaled_twice(q: Any, k: Any, scale: Any) -> Any:
     return parts.scores(q, k, scale * scale)
 
 
-def _falsy_scale(q: Any, k: Any, scale: Any) -> Any:
-    return parts.scores(k, q, scale).swapaxes(-1, -2)
-
-
-def _last_rows_wrong(w: Any, v: Any) -> Any:
-    """The last whole block of sixteen keys is left out of the product."""
+def _sixteen_keys(w: Any, v: Any) -> Any:
     return w[..., :16] @ v[..., :16, :]
 
 
-def _second_causal_row(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
+def _causal_in_blocks(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
     """Causal only within blocks of sixteen queries: the mask starts anew."""
     allow, bias = parts.masks(mask, False, n, m)
     return (allow & (np.arange(m)[None, :] % 16 <= np.arange(n)[:, None] % 16) if causal else allow), bias
 
 
-NO_LEAK = ("matches_definition", "later_keys_do_not_matter", "masked_keys_do_not_matter")
+#: beside the definition, the properties that compare two calls
+NO_LEAK = ("later_tokens_do_not_matter", "masked_tokens_do_not_matter", "matches_definition")
 
 WRONG = (
     Wrong("no maximum subtracted", "attention", "B01", attention(weights=_no_maximum), ("finite", "key_shift")),
@@ -218,12 +205,12 @@ WRONG = (
         ("row_sum_one",),
     ),
     Wrong("causal bottom right", "attention", "B06", attention(masks=_bottom_right), NO_LEAK),
-    Wrong("causal sees the next key", "attention", "B07", attention(masks=_triangle(1)), NO_LEAK),
-    Wrong("causal hides the own key", "attention", "B07", attention(masks=_triangle(-1))),
-    Wrong("causal ignored", "attention", "own", attention(masks=_ignored), NO_LEAK),
+    Wrong("causal sees the next key", "attention", "B07", attention(masks=triangle(1)), NO_LEAK),
+    Wrong("causal hides the own key", "attention", "B07", attention(masks=triangle(-1))),
+    Wrong("causal ignored", "attention", "own", attention(masks=causal_ignored), NO_LEAK),
     Wrong("causal ignored beside a mask", "attention", "own", attention(masks=_causal_or_mask), NO_LEAK),
-    Wrong("causal anew in every block", "attention", "own", attention(masks=_second_causal_row), NO_LEAK),
-    Wrong("mask inverted", "attention", "B08", attention(masks=_inverted), NO_LEAK),
+    Wrong("causal anew in every block", "attention", "own", attention(masks=_causal_in_blocks), NO_LEAK),
+    Wrong("mask inverted", "attention", "B08", attention(masks=inverted), NO_LEAK),
     Wrong("mask multiplied into scores", "attention", "B09", attention(weights=_scores_times_mask), NO_LEAK),
     Wrong(
         "mask after the softmax",
@@ -232,7 +219,7 @@ WRONG = (
         attention(weights=_masked_afterwards),
         ("row_sum_one", "matches_definition"),
     ),
-    Wrong("finite sentinel", "attention", "B11", attention(weights=_sentinel), NO_LEAK),
+    Wrong("finite sentinel", "attention", "B11", attention(weights=sentinel), NO_LEAK),
     Wrong("fully masked row is NaN", "attention", "B12", attention(weights=_nan_row), ("finite", "matches_definition")),
     Wrong("mask along the queries", "attention", "B13", attention(masks=_along_queries), NO_LEAK),
     Wrong("padding keys not masked", "attention", "B14", _padding_kept, ("row_sum_one", "key_shift")),
@@ -256,11 +243,11 @@ WRONG = (
     Wrong("zeros", "attention", "B20", attention(mix=lambda w, v: 0 * (w @ v)), ("row_sum_one",)),
     Wrong("implicit zero logit", "attention", "B21", attention(weights=_implicit_zero), ("row_sum_one", "key_shift")),
     Wrong("dropout at inference", "attention", "B23", attention(weights=_dropout), ("deterministic", "row_sum_one")),
-    Wrong("mask read as if whole", "attention", "B26", _flat_mask),
+    Wrong("mask read as if whole", "attention", "B26", _flat_mask, ("mask_forms_agree", "masked_tokens_do_not_matter")),
     Wrong("another path without batch", "attention", "B28", _fast_path, ("batch_independent", "matches_definition")),
     Wrong("two sentinels overflow", "attention", "B31", attention(masks=_lowest_twice)),
     Wrong("bias of the mask dropped", "attention", "own", attention(masks=_bias_dropped)),
-    Wrong("tiles keep the first maximum", "attention", "own", attention(weights=_tiles_without_rescaling), ("finite",)),
+    Wrong("tiles keep the first maximum", "attention", "own", attention(weights=_tiles_without_rescaling), ("key_shift", "finite")),
     Wrong(
         "empty first tile is NaN",
         "attention",
@@ -274,6 +261,6 @@ WRONG = (
         "own",
         attention(tensors=lambda q, k, v: (k, q, v) if q.shape == k.shape else (q, k, v)),
     ),
-    Wrong("sixteen keys only", "attention", "own", attention(mix=_last_rows_wrong)),
+    Wrong("sixteen keys only", "attention", "own", attention(mix=_sixteen_keys)),
     Wrong("sums in float16", "attention", "own", attention(mix=_half_sums)),
 )

@@ -10,6 +10,7 @@ import kernel_parts as parts
 import numpy as np
 import wrong_attention
 from kernel_parts import Wrong, attention, encoder_block, feed_forward, layer_norm, multi_head
+from wrong_attention import NO_LEAK
 
 
 def _reshaped(x: Any, heads: int) -> Any:
@@ -86,22 +87,24 @@ MULTI_HEAD = (
     Wrong("last projection omitted", "multi_head_attention", "own", multi_head(out=lambda y, w: y)),
     Wrong("last projection transposed", "multi_head_attention", "own", multi_head(out=lambda y, w: y @ w.T)),
     Wrong(
-        "causal ignored", "multi_head_attention", "own", multi_head(attend=attention(masks=wrong_attention._ignored))
+        "causal ignored", "multi_head_attention", "own", multi_head(attend=attention(masks=wrong_attention.causal_ignored)), NO_LEAK
     ),
     Wrong(
-        "mask inverted", "multi_head_attention", "B08", multi_head(attend=attention(masks=wrong_attention._inverted))
+        "mask inverted", "multi_head_attention", "B08", multi_head(attend=attention(masks=wrong_attention.inverted)), NO_LEAK
     ),
     Wrong(
         "sees the next token",
         "multi_head_attention",
         "B07",
-        multi_head(attend=attention(masks=wrong_attention._triangle(1))),
+        multi_head(attend=attention(masks=wrong_attention.triangle(1))),
+        NO_LEAK,
     ),
     Wrong(
         "finite sentinel",
         "multi_head_attention",
         "B11",
-        multi_head(attend=attention(weights=wrong_attention._sentinel)),
+        multi_head(attend=attention(weights=wrong_attention.sentinel)),
+        NO_LEAK,
     ),
 )
 
@@ -167,7 +170,7 @@ BLOCKS = (
         "causal ignored",
         "encoder_block",
         "own",
-        encoder_block(attend=multi_head(attend=attention(masks=wrong_attention._ignored))),
+        encoder_block(attend=multi_head(attend=attention(masks=wrong_attention.causal_ignored))),
     ),
     Wrong(
         "unscaled", "encoder_block", "B03", encoder_block(attend=multi_head(attend=attention(default=lambda q: 1.0)))

@@ -10,10 +10,6 @@ import numpy as np
 from kernel_parts import Wrong, positional, rotary
 
 
-def _looked_up(change: parts.Part) -> parts.Kernel:
-    return lambda ids, table: change(ids, table)
-
-
 def _padding_row(ids: Any, table: Any) -> Any:
     return np.where((ids == 0)[..., None], 0, table[ids]).astype(table.dtype)
 
@@ -60,16 +56,12 @@ def _halves(sines: Any, cosines: Any, d: int) -> Any:
     return np.concatenate([sines, cosines], 1)[:, :d]
 
 
-def _interleaved_for_halves(sines: Any, cosines: Any, d: int) -> Any:
-    return parts.interleaved(sines, cosines, d)
-
-
 def _pairs(x: Any) -> tuple[Any, Any]:
     return x[..., 0::2], x[..., 1::2]
 
 
 def _woven(a: Any, b: Any) -> Any:
-    return np.stack([a, b], -1).reshape(*a.shape[:-1], -1)
+    return np.stack([a, b], -1).reshape(*a.shape[:-1], 2 * a.shape[-1])
 
 
 POSITIONAL = (
@@ -85,7 +77,7 @@ POSITIONAL = (
         "interleaved for halves",
         "positional",
         "B44",
-        positional(layout=_interleaved_for_halves),
+        positional(),
         variant={"layout": "halves"},
     ),
     Wrong("half minus one", "positional", "B45", positional(angles=_per_call(_half_minus_one))),
@@ -139,10 +131,10 @@ EMBEDDING = (
         "own",
         lambda ids, table: table[ids].astype(np.float16).astype(table.dtype),
     ),
-    Wrong("ids through int8", "embedding", "own", lambda ids, table: table[(ids & 15) % max(len(table), 1)]),
+    Wrong("ids modulo sixteen", "embedding", "own", lambda ids, table: table[(ids & 15) % max(len(table), 1)]),
     Wrong("tokens in reverse", "embedding", "own", lambda ids, table: table[ids[..., ::-1]], ("token_reindexing",)),
     Wrong(
-        "repeated ids summed",
+        "only repetitions of the first id",
         "embedding",
         "own",
         lambda ids, table: table[ids] * (ids[..., None] == ids[..., :1, None]).astype(table.dtype),

@@ -124,7 +124,7 @@ def test_sympy_sees_plain_symbols_only() -> None:
     assert not any(part.is_Pow and not part.exp.is_Integer for part in sympy.preorder_traversal(seen))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings.default.max_examples // 2, deadline=None)
 @given(terms(3), terms(1), terms(1), worlds())
 def test_a_yes_is_true_where_the_premises_are(value: Term, divisor: Term, other: Term, world: World) -> None:
     """Rewritten by hand in ways that need the divisor to be nonzero, or not."""

@@ -39,7 +39,7 @@ def test_what_a_rule_concludes_is_true(name: str, place: int) -> None:
     strategy = RULE_STRATEGIES[name][place]
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=settings.default.max_examples // 2, deadline=None)
     @given(st.data(), st.lists(worlds(), min_size=3, max_size=3))
     def check(data: st.DataObject, there: list[World]) -> None:
         try:

@@ -150,7 +150,6 @@ def test_mathml(value: Term | Formula, expected: str) -> None:
     assert mathml(value) == f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">{expected}</math>'
 
 
-@settings(max_examples=200)
 @given(terms(3, RATIONAL + ANALYTIC))
 def test_every_term_renders(value: Term) -> None:
     root = ElementTree.fromstring(mathml(value))
@@ -160,7 +159,7 @@ def test_every_term_renders(value: Term) -> None:
     assert text(value).count("(") == text(value).count(")") and "\n" not in text(value)
 
 
-@settings(max_examples=200)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(terms(2), terms(2))
 def test_different_trees_are_written_differently(one: Term, two: Term) -> None:
     """Random trees and their regroupings: where the brackets would not show it, the text would be the same twice."""
