@@ -33,6 +33,18 @@ class Wrong:
     profile: str = "quick"
 
 
+@dataclass(frozen=True)
+class Right:
+    """A right kernel. ``wholly`` tries all properties on it, not only those that depend on the style; ``standard`` the longer search."""
+
+    style: str
+    phase: str
+    function: Kernel
+    variant: dict[str, object] = field(default_factory=dict)
+    wholly: bool = False
+    standard: bool = False
+
+
 def wide(*arrays: Any) -> tuple[Any, ...]:
     """The arrays in the type that is computed in."""
     work = np.result_type(*(array.dtype for array in arrays), np.float32)

@@ -7,24 +7,13 @@ keeps. Masks, dtypes and empty axes as in the contract, from ``kernel_parts``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import kernel_parts as parts
 import numpy as np
+import right_attention
 import scipy.special
-from kernel_parts import Kernel, attention, elementwise, encoder_block, feed_forward, layer_norm, multi_head, positional, rms_norm, rotary, softmax
-
-
-@dataclass(frozen=True)
-class Right:
-    """A right kernel; ``standard`` asks for the longer profile as well."""
-
-    style: str
-    phase: str
-    function: Kernel
-    variant: dict[str, object] = field(default_factory=dict)
-    standard: bool = False
+from kernel_parts import Right, elementwise, encoder_block, feed_forward, layer_norm, positional, rms_norm, rotary, softmax
 
 
 # -- softmax ----------------------------------------------------------------------------------------------------------------------------
@@ -57,115 +46,6 @@ def _online(x: Any) -> Any:
     return np.exp(x - top) / total
 
 
-# -- attention --------------------------------------------------------------------------------------------------------------------------
-
-
-def _late(q: Any, k: Any, v: Any, *, causal: bool = False, mask: Any = None, scale: Any = None) -> Any:
-    """One division at the end, after the product with the values."""
-    kept = v.dtype
-    q, k, v = parts.wide(q, k, v)
-    allow, bias = parts.masks(mask, causal, q.shape[-2], k.shape[-2])
-    s = parts.scores(q, k, parts.default_scale(q) if scale is None else scale) + bias.astype(q.dtype)
-    top = np.where(allow, s, -np.inf).max(-1, keepdims=True, initial=-np.inf)
-    e = np.where(allow, np.exp(np.where(allow, s - np.where(np.isneginf(top), 0, top), 0)), 0)
-    total = e.sum(-1, keepdims=True)
-    return (e @ v / np.where(total == 0, 1, total)).astype(kept)
-
-
-def _flash(q: Any, k: Any, v: Any, *, causal: bool = False, mask: Any = None, scale: Any = None) -> Any:
-    """Online softmax over tiles of eight keys; a tile may allow nothing."""
-    kept = v.dtype
-    q, k, v = parts.wide(q, k, v)
-    n, m = q.shape[-2], k.shape[-2]
-    allow, bias = parts.masks(mask, causal, n, m)
-    s = parts.scores(q, k, parts.default_scale(q) if scale is None else scale) + bias.astype(q.dtype)
-    s = np.where(allow, s, -np.inf)
-    top, total = np.full((*s.shape[:-1], 1), -np.inf, s.dtype), np.zeros((*s.shape[:-1], 1), s.dtype)
-    out = np.zeros((*s.shape[:-1], v.shape[-1]), s.dtype)
-    for at in range(0, m, 8):
-        tile = s[..., at : at + 8]
-        new = np.maximum(top, tile.max(-1, keepdims=True))
-        safe = np.where(np.isneginf(new), 0, new)
-        kept_share, e = np.exp(top - safe), np.exp(tile - safe)
-        total = total * kept_share + e.sum(-1, keepdims=True)
-        out = out * kept_share + e @ v[..., at : at + 8, :]
-        top = new
-    return (out / np.where(total == 0, 1, total)).astype(kept)
-
-
-def _by_rows(q: Any, k: Any, v: Any, *, causal: bool = False, mask: Any = None, scale: Any = None) -> Any:
-    """Row by row, over the allowed keys only."""
-    scale = parts.default_scale(q) if scale is None else scale
-    n, m = q.shape[-2], k.shape[-2]
-    allow, bias = parts.masks(mask, causal, n, m)
-    lead = q.shape[:-2]
-    allow, bias = np.broadcast_to(allow, (*lead, n, m)), np.broadcast_to(bias, (*lead, n, m))
-    out = np.zeros((*lead, n, v.shape[-1]), np.result_type(v.dtype, np.float32))
-    for at in np.ndindex(*lead, n):
-        seen = allow[at]
-        if seen.any():
-            row, keys, values = parts.wide(q[at], k[at[:-1]][seen], v[at[:-1]][seen])
-            out[at] = _textbook(keys @ row * row.dtype.type(scale) + bias[at][seen].astype(row.dtype)) @ values
-    return out.astype(v.dtype)
-
-
-def _einsum_scores(q: Any, k: Any, scale: Any) -> Any:
-    return np.einsum("...id,...jd->...ij", q * q.dtype.type(scale), k)
-
-
-def _both_scaled(q: Any, k: Any, scale: Any) -> Any:
-    root = q.dtype.type(math.sqrt(scale))
-    return (q * root) @ np.swapaxes(k * root, -1, -2)
-
-
-def _added_infinity(s: Any, allow: Any) -> Any:
-    """The mask as −inf added to the scores, rows that allow nothing cleared afterwards."""
-    s = s + np.where(allow, 0, -np.inf).astype(s.dtype)
-    e = np.exp(s - s.max(-1, keepdims=True, initial=-np.inf))
-    return np.nan_to_num(e / e.sum(-1, keepdims=True), nan=0.0)
-
-
-def _in_double(kernel: Kernel) -> Kernel:
-    """All arithmetic in float64, rounded once."""
-
-    def widened(*arrays: Any, **options: Any) -> Any:
-        def wide(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {name: wide(part) for name, part in value.items()}
-            return value.astype(np.float64) if value.dtype.kind == "f" else value
-
-        return kernel(*map(wide, arrays), **options).astype(arrays[-1].dtype if not isinstance(arrays[-1], dict) else arrays[0].dtype)
-
-    return widened
-
-
-def _attention_in_double(q: Any, k: Any, v: Any, *, causal: bool = False, mask: Any = None, scale: Any = None) -> Any:
-    return _in_double(attention())(q, k, v, causal=causal, mask=mask, scale=scale)
-
-
-# -- heads, blocks ----------------------------------------------------------------------------------------------------------------------
-
-
-def _fused(x: Any, w_q: Any, w_k: Any, w_v: Any) -> Any:
-    return np.split(x @ np.concatenate([w_q, w_k, w_v], 1), 3, axis=-1)
-
-
-def _head_by_head(x: Any, w_q: Any, w_k: Any, w_v: Any, w_o: Any, *, n_heads: int, causal: bool = False, mask: Any = None) -> Any:
-    """Each head by itself, the projections of all added up."""
-    kept, f = x.dtype, x.shape[-1] // n_heads
-    x, w_q, w_k, w_v, w_o = parts.wide(x, w_q, w_k, w_v, w_o)
-    out = np.zeros_like(x)
-    for head in range(n_heads):
-        columns = slice(head * f, head * f + f)
-        part = attention()(x @ w_q[:, columns], x @ w_k[:, columns], x @ w_v[:, columns], causal=causal, mask=mask)
-        out = out + part @ w_o[columns]
-    return out.astype(kept)
-
-
-def _einsum_projections(x: Any, w_q: Any, w_k: Any, w_v: Any) -> Any:
-    return tuple(np.einsum("...na,ab->...nb", x, w) for w in (w_q, w_k, w_v))
-
-
 def _two_halves(y: Any, w: Any, b: Any) -> Any:
     """The hidden units in two blocks."""
     half = y.shape[-1] // 2
@@ -184,7 +64,7 @@ def _by_numpy(x: Any, gain: Any, bias: Any, *, eps: float = 1e-5) -> Any:
 
 
 def _layer_norm_in_double(x: Any, gain: Any, bias: Any, *, eps: float = 1e-5) -> Any:
-    return _in_double(layer_norm())(x, gain, bias, eps=eps)
+    return layer_norm()(*(array.astype(np.float64) for array in (x, gain, bias)), eps=eps).astype(x.dtype)
 
 
 def _welford(x: Any, gain: Any, bias: Any, *, eps: float = 1e-5) -> Any:
@@ -263,10 +143,6 @@ def _woven(a: Any, b: Any) -> Any:
     return np.stack([a, b], -1).reshape(*a.shape[:-1], 2 * a.shape[-1])
 
 
-def _encoder_in_double(x: Any, params: Any, *, n_heads: int, causal: bool = False, mask: Any = None) -> Any:
-    return _in_double(encoder_block())(x, params, n_heads=n_heads, causal=causal, mask=mask)
-
-
 ACTIVATIONS = {
     "relu": {"maximum": parts.ACTIVATIONS["relu"], "where": lambda x: np.where(x > 0, x, x.dtype.type(0))},
     "gelu": {
@@ -276,7 +152,7 @@ ACTIVATIONS = {
     },
     "gelu_tanh": {
         "tanh": parts.ACTIVATIONS["gelu_tanh"],
-        "power": lambda x: x.dtype.type(0.5) * x * (1 + np.tanh(x.dtype.type(math.sqrt(2 / math.pi)) * (x + x.dtype.type(0.044715) * x**3))),
+        "power": lambda x: 0.5 * x * (1 + np.tanh(x.dtype.type(math.sqrt(2 / math.pi)) * (x + x.dtype.type(0.044715) * x**3))),
     },
     "silu": {
         "expit": parts.ACTIVATIONS["silu"],
@@ -286,49 +162,38 @@ ACTIVATIONS = {
 }
 
 RIGHT = (
-    Right("take", "embedding", lambda ids, table: np.take(table, ids, axis=0)),
+    *right_attention.RIGHT,
+    Right("take", "embedding", lambda ids, table: np.take(table, ids, axis=0), wholly=True),
     Right("one-hot product", "embedding", _one_hot),
     *(
         Right(f"{name} recipe in {dtype.__name__}", "positional", positional(angles=recipe(dtype)))
         for name, recipe in (("exponential", _exponential_recipe), ("power", _power_recipe))
         for dtype in (np.float32, np.float64)
     ),
-    Right("result in float64", "positional", positional(dtype=np.float64), standard=True),
+    Right("result in float64", "positional", positional(dtype=np.float64), wholly=True),
     Right("halves", "positional", positional(layout=_joined), {"layout": "halves"}),
     Right("complex turn", "rotary", _complex_turn),
-    Right("rotate half", "rotary", _rotate_half, standard=True),
+    Right("rotate half", "rotary", _rotate_half, wholly=True),
     Right("angles in float32", "rotary", rotary(angles=_power_recipe(np.float32))),
     Right("interleaved", "rotary", rotary(pairs=_pairs, merge=_woven), {"layout": "interleaved"}),
-    Right("textbook", "softmax", softmax(_textbook), standard=True),
+    Right("textbook", "softmax", softmax(_textbook), wholly=True, standard=True),
     Right("reciprocal", "softmax", softmax(_reciprocal)),
     Right("summed in sequence", "softmax", softmax(_in_sequence)),
     Right("online", "softmax", softmax(_online)),
     Right("scipy", "softmax", softmax(lambda x: scipy.special.softmax(x, axis=-1))),
-    Right("early division", "attention", attention()),
-    Right("late division", "attention", _late),
-    Right("tiles", "attention", _flash, standard=True),
-    Right("row by row", "attention", _by_rows),
-    Right("einsum", "attention", attention(scores=_einsum_scores)),
-    Right("scale on both sides", "attention", attention(scores=_both_scaled)),
-    Right("mask added as infinity", "attention", attention(weights=_added_infinity)),
-    Right("float64 inside", "attention", _attention_in_double),
-    Right("fused projection", "multi_head_attention", multi_head(project=_fused)),
-    Right("head by head", "multi_head_attention", _head_by_head),
-    Right("einsum, tiles", "multi_head_attention", multi_head(project=_einsum_projections, attend=_flash)),
     *(
         Right(style, "activation", elementwise(function), {"activation": name})
         for name, styles in ACTIVATIONS.items()
         for style, function in styles.items()
     ),
     *(Right(name, "feed_forward", feed_forward(act=parts.ACTIVATIONS[name]), {"activation": name}) for name in parts.ACTIVATIONS),
-    Right("two blocks of hidden units", "feed_forward", feed_forward(second=_two_halves), standard=True),
-    Right("two passes", "layer_norm", layer_norm(), standard=True),
-    Right("mean and var", "layer_norm", _by_numpy),
+    Right("two blocks of hidden units", "feed_forward", feed_forward(second=_two_halves), wholly=True),
+    Right("two passes", "layer_norm", layer_norm()),
+    Right("mean and var", "layer_norm", _by_numpy, wholly=True, standard=True),
     Right("Welford", "layer_norm", _welford),
     Right("float64 inside", "layer_norm", _layer_norm_in_double),
     Right("mean square", "rms_norm", rms_norm()),
-    Right("norm", "rms_norm", _by_norm),
-    Right("post-norm", "encoder_block", encoder_block()),
-    Right("float64 inside", "encoder_block", _encoder_in_double),
+    Right("norm", "rms_norm", _by_norm, wholly=True),
+    Right("post-norm", "encoder_block", encoder_block(), wholly=True),
     Right("pre-norm", "encoder_block", encoder_block(order=parts.pre_norm), {"norm": "pre"}),
 )
