@@ -4,7 +4,8 @@ What it does: tokenises the text, then for each phase derives, generates, verifi
 text gives: embedding, positions, attention in several heads, feed-forward, norms, and the whole encoder block. Every number and
 picture in the report comes from this run.
 
-Guarantees: the report appears whole or not at all; Ctrl-C writes what is finished and says so. Cannot see: the meaning of the text:
+Guarantees: the report appears whole or not at all; Ctrl-C in a phase writes those that are finished and says so; the same text and
+options give the same numbers, times aside, as far as a phase is done within its seconds. Cannot see: the meaning of the text:
 weights are random (seeded), nothing is trained.
 """
 
@@ -13,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from kernelproof.model_run import HEADS, HIDDEN, WIDTH, TextRun
-from kernelproof.reports.build import Written, gpu_note, phase_section, verified, versions
+from kernelproof.reports.build import THREADS, Written, gpu_note, phase_section, proved, verified, versions
 from kernelproof.reports.model import PhaseSection, Report
 from kernelproof.reports.progress import Steps
 from kernelproof.reports.write import check_destination, write_report
@@ -40,7 +43,7 @@ def run(
     names = list(phases())
     sections: list[PhaseSection] = []
     ok, interrupted = True, False
-    with Steps(len(names) + 2, progress) as steps:
+    with threadpool_limits(THREADS), Steps(len(names) + 2, progress) as steps:
         steps.start(f"tokenise {source.name}")
         tokens = tokenise(read_text(source), tokenizer, max_tokens, seed)
         steps.start("run the phases on the text")
@@ -52,6 +55,7 @@ def run(
                 ok = ok and all(verdict.verdict == "pass" for _, verdict in verdicts)
                 sections.append(phase_section(kernels, verdicts, outcome.shapes(name), outcome.figures(name)))
         except KeyboardInterrupt:
+            steps.interrupt()
             interrupted = True
     ok = ok and outcome.within_bounds
     report = Report(
@@ -74,7 +78,7 @@ def _overview(source: Path, tokens: Tokens, outcome: TextRun, sections: Sequence
         ("Text", f"{source.name}, {used}"),
         ("Tokenizer", f"{tokens.tokenizer}; vocabulary of {tokens.vocabulary_size}"),
         ("Model", f"width {WIDTH}, {HEADS} heads, {HIDDEN} hidden units, random weights"),
-        ("Theorems", f"{sum(len(section.theorems) for section in sections)} proved for symbolic sizes"),
+        ("Theorems", f"{sum(map(proved, sections))} proved for symbolic sizes"),
         ("Properties", f"{held} of {len(rows)} passed, {sum(row.examples for row in rows)} examples"),
         *outcome.summary(),
     )

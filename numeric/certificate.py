@@ -74,8 +74,11 @@ def check(path: Path) -> CertificateCheck:
     """Check a certificate and the kernel file beside it."""
     path = Path(path)
     data = read(path)
-    variant: dict[str, Any] = check_variant(data["phase"], data["variant"])
-    kernel = generate(data["phase"], backend=data["backend"], dtype=data["dtype"], **variant)
+    try:
+        variant: dict[str, Any] = check_variant(data["phase"], data["variant"])
+        kernel = generate(data["phase"], backend=data["backend"], dtype=data["dtype"], **variant)
+    except InputError as error:
+        raise InputError(f"checking {path}: {error}") from None
     lines: list[str] = []
     ok = True
 

@@ -7,6 +7,7 @@ is made by executing that source.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -132,7 +133,7 @@ class Kernel:
         target = Path(path)
         if not target.parent.is_dir():
             raise InputError(f"saving the kernel to {target}: the folder {target.parent} does not exist; create it first")
-        if target.is_dir() or not target.name:
+        if os.path.isdir(target) or not target.name:
             raise InputError(f"saving the kernel to {target}: that is a folder; expected the name of a file, such as {self.phase}.py")
         certificate = target.with_name(f"{target.stem}.certificate.json")
         try:

@@ -18,6 +18,7 @@ from hypothesis.strategies import DrawFn
 
 from kernelproof.numeric.formal import masks
 from kernelproof.properties.call import Call, arrays_of, call_text
+from kernelproof.properties.literals import literal, wrapped
 from kernelproof.properties.model import Case, Finding, Inputs, Property, Setting, build
 from kernelproof.properties.shapes import phase_shape
 from kernelproof.properties.strategies import draw_case, draw_mask
@@ -116,16 +117,27 @@ def _check_hidden(call: Call, case: Case, setting: Setting) -> Finding:
         return Finding(ok=True, vacuous=True, message="the result has another shape than the contract's")
     found = expected_of(case.phase, dict(case.variant), inputs, setting.dtype)
     at = (..., row, slice(None))
-    finding = within(again[at], whole[at].astype(found.value.dtype), 2 * found.error[at], inputs, f"row {row}")
+    bound = 2 * found.error[at]
+    finding = within(again[at], whole[at].astype(found.value.dtype), bound, inputs, f"row {row}")
     if finding.ok:
         return finding
+    first, second = (call_text(case.shape, inputs, named) for named in ("{}", "{}_changed"))
     moved = arrays_of(Inputs(changed, inputs.options))
     return replace(
         finding,
         inputs=Inputs(inputs.tensors, inputs.options, {f"{name}_changed": value for name, value in moved.items()}),
         message=f"row {row} changes with what it may not attend to: {finding.message}",
-        script=f"observed = np.asarray({call_text(case.shape, inputs, '{}_changed')})[..., {row}, :]",
+        **_compared(f"np.asarray({first})[..., {row}, :]", f"np.asarray({second})[..., {row}, :]", bound),
     )
+
+
+def _compared(first: str, second: str, bound: Array) -> dict[str, str]:
+    """``script`` and ``assertion`` of a finding that compares two calls: a mended kernel changes both."""
+    script = f"kept = {first}\nobserved = {second}\nbound = {wrapped(literal(bound.astype(np.float64)))}"
+    return {
+        "script": script,
+        "assertion": "(~np.isfinite(bound) | (abs(observed.astype(np.float64) - kept) <= bound)).all()",
+    }
 
 
 def _kept(case: Case, allow: Array, row: int) -> dict[str, Array]:
@@ -144,8 +156,16 @@ def _check_forms(call: Call, case: Case, setting: Setting) -> Finding:
     if one.shape != two.shape:
         return Finding(ok=True, vacuous=True, message="the result has another shape than the contract's")
     finding = agree(case.phase, dict(case.variant), inputs.tensors, inputs.options, two, one)
-    shown = replace(finding, inputs=Inputs(inputs.tensors, other))
-    return shown if finding.ok else replace(shown, message=f"the mask as {case.pick('form')} and as drawn: {finding.message}")
+    if finding.ok:
+        return finding
+    first = call_text(case.shape, inputs)
+    second = call_text(case.shape, Inputs(inputs.tensors, other)).replace("mask=mask", "mask=mask_rewritten")
+    return replace(
+        finding,
+        inputs=Inputs(inputs.tensors, inputs.options, {"mask_rewritten": np.asarray(other["mask"])}),
+        message=f"the mask as {case.pick('form')} and as drawn: {finding.message}",
+        **_compared(f"np.asarray({first})", f"np.asarray({second})", np.asarray(finding.bound)),
+    )
 
 
 def _in_form(case: Case, inputs: Inputs) -> dict[str, object]:

@@ -1,8 +1,13 @@
-"""Progress of long work on stderr: a bar where a person looks on, plain lines where not, silence where not asked for."""
+"""Progress of long work on stderr: a bar where a person looks on, plain lines where not, silence where not asked for.
+
+Guarantees: a line appears when its step is done, and a bar is wiped away if the work fails, so that an error in the first step is
+all that is on stderr.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 
 from rich.console import Console
@@ -14,6 +19,7 @@ class Steps:
 
     def __init__(self, total: int, shown: bool) -> None:
         self._total, self._shown, self._done = total, shown, 0
+        self._name, self._started = "", 0.0
         self._bar: Progress | None = None
 
     def __enter__(self) -> Steps:
@@ -25,14 +31,30 @@ class Steps:
         return self
 
     def start(self, name: str) -> None:
-        """The next step begins."""
+        """The step before is done, the next one begins."""
+        self._finish()
+        self._name, self._started = name, time.perf_counter()
         if self._bar is not None:
-            self._bar.update(self._task, description=name, completed=self._done)
-        elif self._shown:
-            print(f"[{self._done + 1}/{self._total}] {name}", file=sys.stderr, flush=True)
+            self._bar.update(self._task, description=name)
+
+    def _finish(self) -> None:
+        if not self._name:
+            return
         self._done += 1
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done)
+        elif self._shown:
+            took = time.perf_counter() - self._started
+            print(f"[{self._done}/{self._total}] {self._name}: {took:.1f} s", file=sys.stderr, flush=True)
+        self._name = ""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._finish()
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done if kind is None else self._done - 1)
+            self._bar.live.transient = kind is not None
             self._bar.stop()
+
+    def interrupt(self) -> None:
+        """The step that was begun stays undone."""
+        self._name = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.functions import Clause, Definition
@@ -99,6 +100,14 @@ class Derivation:
         from kernelproof.symbolic.printing.derivation import render
 
         return render(self, form)
+
+    def sympy(self) -> tuple[Any, ...]:
+        """The definition and the lines to the kernel form as SymPy equations, for going on in SymPy."""
+        from kernelproof.symbolic.printing.derivation import definition_equations
+        from kernelproof.symbolic.to_sympy import Bridge
+
+        lines = [line.theorem.conclusion for clausal in self.clauses for line in clausal.lines]
+        return tuple(Bridge().equation(formula) for formula in (*definition_equations(self), *lines))
 
     def fingerprint(self) -> str:
         """SHA-256 of definition, lines and proofs."""

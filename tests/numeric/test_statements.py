@@ -137,7 +137,8 @@ def test_where_a_hypothesis_fails_nothing_is_said() -> None:
     derivation = derive("attention")
     program = statement_program("attention", "attention.row_sum_one")
     allow = np.array([[0, 0], [1, 0]])
-    inputs = {"q": np.ones((2, 1)), "k": -1e4 * np.ones((2, 1)), "v": np.ones((2, 1)), "scale": 1.0, "allow": allow, "bias": np.zeros((2, 2))}
+    column = np.ones((2, 1))
+    inputs = {"q": column, "k": -1e4 * column, "v": column, "scale": 1.0, "allow": allow, "bias": np.zeros((2, 2))}
     sizes = {"n": 2, "m": 2, "d": 1, "e": 1}
     (held,) = Interpreter(ON, DOUBLE, sizes, inputs).run(program.conditions)
     assert (held.value > held.error).reshape(-1).tolist() == [False, True]

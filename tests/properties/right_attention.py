@@ -9,7 +9,6 @@ import kernel_parts as parts
 import numpy as np
 from kernel_parts import Right, attention, multi_head
 
-
 # -- attention --------------------------------------------------------------------------------------------------------------------------
 
 

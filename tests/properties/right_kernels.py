@@ -15,7 +15,6 @@ import right_attention
 import scipy.special
 from kernel_parts import Right, elementwise, encoder_block, feed_forward, layer_norm, positional, rms_norm, rotary, softmax
 
-
 # -- softmax ----------------------------------------------------------------------------------------------------------------------------
 
 

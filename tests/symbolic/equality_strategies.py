@@ -19,7 +19,7 @@ from kernelproof.symbolic.terms import ONE, PI, ZERO, Entry, Fold, Lambda, Num, 
 
 Draw = Callable[..., Any]
 i, j, k = INDICES
-a, b = REALS
+a, b, _ = REALS
 n, m = SIZES
 ANY = RATIONAL + ANALYTIC
 ASSUMED = equality.assumption
@@ -63,10 +63,14 @@ def close_enough(value: Term) -> st.SearchStrategy[Term]:
 @st.composite
 def facts(draw: Draw) -> Theorem:
     """An equation: assumed, by arithmetic, of folds, of a definition, with hypotheses about the indices."""
-    kind = draw(st.sampled_from(("assumed", "arithmetic", "delta", "permuted", "definition", "scaled")))
+    kind = draw(st.sampled_from(("assumed", "simple", "arithmetic", "delta", "permuted", "definition", "scaled", "constant")))
     match kind:
         case "assumed":
             return ASSUMED((), draw(st.builds(equation, terms(1), terms(1))))
+        case "simple":
+            return draw(simple_facts())
+        case "constant":
+            return rules_of_folds.sum_constant((), total(draw(st.sampled_from(INDICES)), draw(natural), draw(st.sampled_from(REALS))))
         case "arithmetic":
             value = draw(terms(2))
             return equality.arithmetic((), value, draw(close_enough(value)))
@@ -78,6 +82,14 @@ def facts(draw: Draw) -> Theorem:
             return definitions.unfolding((), PAIRED.call({}, 2 * draw(st.sampled_from(INDICES))), 0)
     fold = draw(sums(terms(1)))
     return rules_of_folds.sum_scaled((), total(fold.var, fold.size, a * fold.body))
+
+
+@st.composite
+def simple_facts(draw: Draw) -> Theorem:
+    """An assumed equation about an index that holds for some of its values, and not for others."""
+    at = draw(st.sampled_from(INDICES))
+    left = draw(st.sampled_from((at, Entry("x", at), delta(at, 0), at**2)))
+    return ASSUMED((), equation(left, draw(st.sampled_from((ZERO, ONE, Entry("x", ZERO), Entry("x", j))))))
 
 
 @st.composite
@@ -132,18 +144,28 @@ def congruence(draw: Draw) -> Theorem:
 @st.composite
 def congruence_under_a_sum(draw: Draw) -> Theorem:
     """The case where a range is discharged, with lengths that may speak of an outer variable of the same name."""
-    var, length = draw(st.sampled_from(INDICES)), draw(sizes())
-    inner = total(k, length, delta(k, var) * draw(terms(1)))
-    assume(var is not k)
+    var = draw(st.sampled_from((i, j)))
+    length = draw(st.sampled_from((Entry("x", i), Entry("x", j), n)))
+    inner = total(k, length, delta(k, var) * draw(st.sampled_from((ONE, a, Entry("f", k, var)))))
     fact = rules_of_folds.sum_delta((), inner)
     guard = draw(st.sampled_from((ONE, delta(var, a), ONE)))
     return equality.congruence((fact,), Fold(draw(st.sampled_from(("sum", "max"))), var, length, inner, guard), (2,))
 
 
 @st.composite
+def congruence_under_an_index(draw: Draw) -> Theorem:
+    """An equation that holds for one value of an index, below a fold over that index or another."""
+    fact = draw(simple_facts())
+    body = draw(st.sampled_from((fact.left, fact.left * a)))
+    whole = Fold(draw(st.sampled_from(("sum", "max"))), draw(st.sampled_from(INDICES)), draw(natural), body)
+    return equality.congruence((fact,), whole, (2,) if body is fact.left else (2, 0))
+
+
+@st.composite
 def instantiation(draw: Draw) -> Theorem:
     values: dict[Var, Term] = {draw(st.sampled_from(INDICES + REALS)): draw(terms(1)) for _ in range(2)}
-    values |= {size: draw(natural) for size in draw(st.sets(st.sampled_from(SIZES)))}
+    anything = st.one_of(natural, st.sampled_from((Num(-1), n - 2, a, ONE / 2)))
+    values |= {size: draw(anything) for size in draw(st.sets(st.sampled_from(SIZES)))}
     functions = {"x": draw(lambdas(1, terms(1))), "f": draw(lambdas(2, terms(1)))}
     if draw(st.booleans()):
         functions["s"] = Lambda((j,), Entry("r", j))
@@ -166,7 +188,7 @@ def cut(draw: Draw) -> Theorem:
 @st.composite
 def arithmetic(draw: Draw) -> Theorem:
     value, divisor = draw(terms(2)), draw(terms(1))
-    known = ASSUMED((), draw(st.sampled_from((nonzero, positive)))(divisor))
+    known = ASSUMED((), draw(st.sampled_from((nonzero, positive, integer)))(divisor))
     return equality.arithmetic((known,), value * divisor / divisor, draw(close_enough(value)))
 
 
@@ -185,6 +207,10 @@ def arithmetic_of_exponentials(draw: Draw) -> Theorem:
         (exp(one) ** 2, exp(2 * one)), (exp(one) / (exp(one) * exp(two)), exp(-two)), (exp(ZERO) * one, one),
         (1 / (one * two), 1 / one * (1 / two)), (1 / (one / two), two / one), (1 / -one, -(1 / one)), (one**0, ONE),
         (Num(3) / 0, ZERO), (one / (two / 2), 2 * one / two), ((one + two) ** 2, one**2 + 2 * one * two + two**2),
+        # and some that are false, which must be refused
+        (1 / (one / two), 1 / (one * two)), (one / one, ONE), (1 / (one + two), 1 / one + 1 / two), (exp(one * two), exp(one) * exp(two)),
+        (1 / exp(one), exp(one)), (exp(one) - exp(two), exp(one - two)), (one / 0, one), (1 / -one, 1 / one), (exp(-one), -exp(one)),
+        (one / two * two, one), (Op("max", one, two), one + two), ((one * two) ** 2, one**2 * two), (one**0, ZERO),
     )
     return equality.arithmetic((), *draw(st.sampled_from(sides)))
 
@@ -204,6 +230,17 @@ def positivity(draw: Draw) -> Theorem:
 
 
 @st.composite
+def positivity_of_folds(draw: Draw) -> Theorem:
+    """Σ x[j] from x[j] > 0 for another j, over an empty range, with a guard: what is positive only by looks."""
+    var, length = draw(st.sampled_from(INDICES)), draw(natural)
+    part = draw(st.sampled_from((Entry("x", i), exp(i), exp(var), a, exp(var) - 1)))
+    guard = draw(st.sampled_from((ONE, ONE, ONE, delta(var, 1), ZERO)))
+    value = Fold(draw(st.sampled_from(("sum", "sum", "sum", "max"))), var, length, part, guard)
+    needed = [given for given in (part, length) if not isinstance(given, Op) and draw(st.sampled_from((True, True, True, False)))]
+    return equality.positivity([ASSUMED((), positive(given)) for given in needed], value)
+
+
+@st.composite
 def positive_is_nonzero(draw: Draw) -> Theorem:
     return equality.positive_is_nonzero((ASSUMED((), positive(draw(terms(1)))),))
 
@@ -217,12 +254,12 @@ EQUALITY: dict[str, tuple[st.SearchStrategy[Theorem], ...]] = {
     "reflexivity": (reflexivity(),),
     "symmetry": (symmetry(),),
     "transitivity": (transitivity(),),
-    "congruence": (congruence(), congruence_under_a_sum()),
+    "congruence": (congruence(), congruence_under_a_sum(), congruence_under_an_index()),
     "instantiation": (instantiation(),),
     "assumption": (assumption(),),
     "cut": (cut(),),
     "arithmetic": (arithmetic(), arithmetic_with_equations(), arithmetic_of_exponentials(), arithmetic_at_random()),
-    "positivity": (positivity(),),
+    "positivity": (positivity(), positivity_of_folds()),
     "positive_is_nonzero": (positive_is_nonzero(),),
     "integer_difference": (integer_difference(),),
 }

@@ -18,7 +18,7 @@ from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter,
 from kernelproof.symbolic.terms import Call, Entry, Fold, Lambda, Num, Op, Term, Var, delta, size, total, variables
 
 INDICES = variables("i j k")
-REALS = variables("a b")
+REALS = variables("a b i'")  # i' is what i is renamed to
 SIZES = (size("n"), size("m"))
 #: tensor -> number of indices; s and r stand for permutations and maps of a range
 TENSORS = {"x": 1, "f": 2, "s": 1}
@@ -99,7 +99,10 @@ def sizes() -> st.SearchStrategy[Term]:
 @cache
 def folds(body: st.SearchStrategy[Term], kinds: tuple[str, ...] = ("sum", "max"), lengths: Any = None) -> st.SearchStrategy[Fold]:
     """Sums and maxima, some with a guard."""
-    guards = st.one_of(st.just(Num(1)), st.just(Num(1)), st.builds(delta, st.sampled_from(INDICES), st.sampled_from(INDICES)))
+    guards = st.one_of(
+        st.just(Num(1)), st.just(Num(1)), st.builds(delta, st.sampled_from(INDICES), st.sampled_from(INDICES)),
+        st.sampled_from(INDICES).map(lambda at: Entry("x", at)),
+    )
     return st.builds(Fold, st.sampled_from(kinds), st.sampled_from(INDICES), sizes() if lengths is None else lengths, body, guards)
 
 

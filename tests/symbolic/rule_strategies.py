@@ -12,29 +12,35 @@ from kernelproof.symbolic.core import analysis, definitions
 from kernelproof.symbolic.core import folds as rules_of_folds
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.formulas import equation, integer, positive
-from kernelproof.symbolic.terms import PI, ZERO, Op, total
+from kernelproof.symbolic.terms import ONE, PI, ZERO, Entry, Fold, Num, Op, Term, delta, total
 
 i, j, _ = INDICES
-a, b = REALS
-n, _ = SIZES
+a, b, _ = REALS
+n, m = SIZES
+
+
+def mostly_sums(body: Term) -> st.SearchStrategy[Term]:
+    """Sums of this body; maxima and guarded sums too, which must be refused."""
+    return st.one_of(sums(st.just(body)), sums(st.just(body)), folds(st.just(body)))
 
 
 @st.composite
 def sum_of_sums(draw: Draw) -> Theorem:
     body = draw(st.builds(lambda one, two, name: Op(name, one, two), terms(1), terms(1), st.sampled_from(("add", "sub"))))
-    return rules_of_folds.sum_of_sums((), total(draw(st.sampled_from(INDICES)), draw(sizes()), body))
+    return rules_of_folds.sum_of_sums((), draw(mostly_sums(body)))
 
 
 @st.composite
 def sum_scaled(draw: Draw) -> Theorem:
     name = draw(st.sampled_from(("mul", "div", "neg")))
     body = Op(name, *(draw(terms(1)) for _ in range(1 if name == "neg" else 2)))
-    return rules_of_folds.sum_scaled((), total(draw(st.sampled_from(INDICES)), draw(sizes()), body))
+    return rules_of_folds.sum_scaled((), draw(mostly_sums(body)))
 
 
 @st.composite
 def sum_constant(draw: Draw) -> Theorem:
-    return rules_of_folds.sum_constant((), draw(sums(terms(1))))
+    lengths = draw(st.sampled_from((n, n * m, Entry("x", j), n - 2, Num(2), ONE / 2)))
+    return rules_of_folds.sum_constant((), total(draw(st.sampled_from(INDICES)), lengths, draw(terms(1))))
 
 
 @st.composite
@@ -55,7 +61,10 @@ def sum_delta(draw: Draw) -> Theorem:
 
 @st.composite
 def fold_reindexed(draw: Draw) -> Theorem:
-    return rules_of_folds.fold_reindexed((), draw(folds(terms(2), lengths=natural)), "s")
+    var = draw(st.sampled_from(INDICES))
+    body, guard = (draw(st.sampled_from((Entry("x", var), delta(var, 1), var, Entry("f", var, i), ONE))) for _ in range(2))
+    simple = Fold(draw(st.sampled_from(("sum", "max"))), var, draw(st.sampled_from((n, n, m))), body, guard)
+    return rules_of_folds.fold_reindexed((), draw(st.sampled_from((simple, draw(folds(terms(2), lengths=natural))))), "s")
 
 
 @st.composite
@@ -76,7 +85,7 @@ def definition(draw: Draw) -> Theorem:
             return definitions.unfolding((), PAIRED.call(arguments, at), draw(st.integers(0, 1)))
     length = draw(sizes())
     arguments = {"n": length, "m": draw(sizes()), "x": draw(lambdas(1, part))}
-    at = draw(st.sampled_from((i, n + j, length + i, length + (i + j), i + length, a + b)))
+    at = draw(st.sampled_from((i, n + j, m + j, length + i, length + (i + j), (length + 1) + i, i + length, a + b, 2 + i)))
     return definitions.unfolding((), JOINED.call(arguments, at), draw(st.integers(0, 1)))
 
 

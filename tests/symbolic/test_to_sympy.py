@@ -40,3 +40,11 @@ def test_symbolic_sizes_stay_sums() -> None:
     kernel = to_sympy(derive("softmax").clauses[0].kernel)
     assert kernel.has(sympy.Sum)
     assert {symbol.name for symbol in kernel.free_symbols} >= {"n", "j"}
+
+
+@pytest.mark.parametrize("phase", ["softmax", "attention", "positional", "encoder_block"])
+def test_a_derivation_as_sympy_equations(phase: str) -> None:
+    derivation = derive(phase)
+    equations = derivation.sympy()
+    assert len(equations) == len(derivation.clauses) + sum(len(clausal.lines) for clausal in derivation.clauses)
+    assert all(isinstance(equation, sympy.Eq) for equation in equations)

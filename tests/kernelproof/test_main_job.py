@@ -1,0 +1,271 @@
+"""The main job on small texts: everything is in the report, bad inputs leave nothing behind, and a failure is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernelproof import main_job
+from kernelproof.__main__ import main
+from kernelproof.numeric import kernel as kernels_of
+from kernelproof.numeric.certificate import check
+from kernelproof.properties import profiles
+from kernelproof.reports import build
+from kernelproof.symbolic.registry import phases
+
+TEXT = """\
+# A small project
+
+It derives kernels and *verifies* them: `softmax(x + c) = softmax(x)`.
+The same text twice, the same text twice; naïve café, 数学 and a tab\there.
+"""
+FIGURES = {"positions", "attention-weights", "layer-norm", "feed-forward", *(f"{name}-error-over-bound" for name in phases())}
+SECONDS = re.compile(r"(?m)\| +[\d.]+ \|$|<td>[\d.]+</td>(?=\s*</tr>)")
+
+real_verified = build.verified
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[Any, Any]:
+    """What was verified already: text and tokenizer change nothing in it."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch, known: dict[Any, Any]) -> None:
+    """Each phase is verified once for all tests, with its examples and time enough, so that a busy machine changes nothing."""
+    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], seconds=600.0))
+
+    def once(name: str, seed: int | None, profile: str) -> Any:
+        if (name, seed, profile) not in known:
+            known[name, seed, profile] = real_verified(name, seed, profile)
+        return known[name, seed, profile]
+
+    monkeypatch.setattr(main_job, "verified", once)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "input" / "text.md"
+    path.parent.mkdir()
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def listing(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def run(*words: object) -> int:
+    return main(["run", *map(str, words)])
+
+
+@pytest.fixture
+def report(text: Path, tmp_path: Path) -> Iterator[Path]:
+    assert run(text, "-o", tmp_path / "out") == 0
+    yield tmp_path / "out"
+
+
+def test_everything_is_in_the_report(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = listing(report)
+    assert {Path(name).stem for name in files if name.startswith("figures/")} == FIGURES
+    assert {name for name in files if name.startswith("kernels/")} == {
+        f"kernels/{phase}_{backend}.{ending}" for phase in phases() for backend in ("numpy", "cupy") for ending in ("py", "certificate.json")
+    }
+    page, markdown = ((report / name).read_text(encoding="utf-8") for name in ("index.html", "report.md"))
+    for phase in phases().values():
+        assert f"## {list(phases()).index(phase.name) + 1}. {phase.title}" in markdown
+        assert phase.title in page
+        for statement in phase.build({name: option.default for name, option in phase.variants.items()}).statements:
+            assert f"`{statement.id}`" in markdown
+    for name in FIGURES:
+        assert f"figures/{name}.png" in markdown
+    assert "were used; --max-tokens changes that" not in markdown
+    assert "fail" not in re.findall(r"\| (fail|error|inconclusive) ", markdown)
+    # offline: nothing is fetched
+    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page)
+    captured = capsys.readouterr()
+    assert captured.out == f"{report / 'index.html'}\n"
+    assert captured.err.count("\n") == len(phases()) + 2
+    assert re.match(r"\[1/13\] tokenise text\.md: \d+\.\d s\n", captured.err)
+
+
+def test_the_kernels_of_the_report_pass_the_check(report: Path) -> None:
+    certificates = sorted(report.glob("kernels/*.certificate.json"))
+    assert len(certificates) == 2 * len(phases())
+    for path in certificates:
+        found = check(path)
+        assert found.ok, (path.name, found.lines)
+    # and the check can fail
+    kernel = report / "kernels" / "softmax_numpy.py"
+    kernel.write_text(kernel.read_text(encoding="utf-8").replace("np.exp(", "np.exp2("), encoding="utf-8")
+    assert not check(report / "kernels" / "softmax_numpy.certificate.json").ok
+
+
+def without_seconds(folder: Path) -> dict[str, bytes]:
+    found = {}
+    for name in listing(folder):
+        data = (folder / name).read_bytes()
+        found[name] = SECONDS.sub("", data.decode()).encode() if name in ("index.html", "report.md") else data
+    return found
+
+
+def test_the_same_text_and_seed_give_the_same_report(text: Path, tmp_path: Path, known: dict[Any, Any]) -> None:
+    """Times are measurements: they alone may differ."""
+    again = tmp_path / "again"
+    assert run(text, "-o", tmp_path / "out") == 0
+    first = dict(known)
+    known.clear()
+    again.mkdir()
+    assert run(text, "-o", again / "out") == 0
+    known.update(first)
+    one, two = without_seconds(tmp_path / "out"), without_seconds(again / "out")
+    assert set(one) == set(two)
+    assert [name for name in one if one[name] != two[name]] == []
+    assert (tmp_path / "out" / "report.md").read_bytes() != one["report.md"]
+
+
+def test_another_seed_gives_other_weights(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verified = main_job.verified
+    monkeypatch.setattr(main_job, "verified", lambda name, seed, profile: verified(name, 0, profile))
+    assert run(text, "-o", tmp_path / "one") == 0
+    assert run(text, "-o", tmp_path / "two", "--seed", 1) == 0
+    one, two = ((tmp_path / name / "figures" / "attention-weights.png").read_bytes() for name in ("one", "two"))
+    assert one != two
+    assert "kernelproof run text.md -o two --seed 1" in (tmp_path / "two" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--tokenizer", "word"), "words"),
+        (("--tokenizer", "char"), "characters"),
+        (("--tokenizer", "char", "--max-tokens", 5), "The first 5 of 166 tokens were used; --max-tokens changes that."),
+        (("--max-tokens", 1), "The first 1 of "),
+    ],
+)
+def test_other_tokenizers_and_a_cut(text: Path, tmp_path: Path, words: tuple[object, ...], said: str) -> None:
+    assert run(text, "-o", tmp_path / "out", *words) == 0
+    markdown = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert said in markdown
+    assert {Path(name).stem for name in listing(tmp_path / "out") if name.endswith(".png")} == FIGURES
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "word", "char"])
+def test_one_token_works(tmp_path: Path, tokenizer: str) -> None:
+    path = tmp_path / "one.txt"
+    path.write_text("a")
+    assert run(path, "-o", tmp_path / "out", "--tokenizer", tokenizer) == 0
+    assert "all 1 tokens" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "expected"),
+    [
+        ("", (), "it is empty"),
+        ("a\0b", (), "binary"),
+        (None, (), "there is no such file"),
+        (65 * 2**20, (), "expected at most 67108864 bytes"),
+        (" \n", ("--tokenizer", "word"), "token"),
+        (TEXT, ("--tokenizer", "missing.json"), "missing.json"),
+    ],
+    ids=["empty", "binary", "missing", "65 MiB", "blank", "missing tokenizer"],
+)
+def test_bad_inputs_give_one_line_and_leave_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | int | None, words: tuple[str, ...], expected: str
+) -> None:
+    path = tmp_path / "text.md"
+    if isinstance(content, int):
+        with open(path, "wb") as stream:
+            stream.truncate(content)
+    elif content is not None:
+        path.write_bytes(content.encode())
+    before = listing(tmp_path)
+    assert run(path, "-o", tmp_path / "out", *words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1 and expected in captured.err and "Traceback" not in captured.err
+    assert listing(tmp_path) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_somebody_else_is_refused_before_the_work(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    monkeypatch.setattr(main_job, "tokenise", lambda *_: pytest.fail("worked first"))
+    assert run(text, "-o", tmp_path / "out") == 2
+    assert listing(tmp_path / "out") == {"thesis.tex"}
+
+
+@pytest.mark.parametrize("phase", ["attention", "embedding"])
+def test_an_interrupt_writes_what_is_finished(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], phase: str
+) -> None:
+    verified = main_job.verified
+
+    def interrupted(name: str, seed: int | None, profile: str) -> Any:
+        if name == phase:
+            raise KeyboardInterrupt
+        return verified(name, seed, profile)
+
+    monkeypatch.setattr(main_job, "verified", interrupted)
+    assert run(text, "-o", tmp_path / "out") == 130
+    finished = list(phases())[: list(phases()).index(phase)]
+    markdown = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "Interrupted: only the phases that were finished are shown." in markdown
+    assert [name for name in phases() if f"kernels/{name}_numpy.py" in listing(tmp_path / "out")] == finished
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path / 'out' / 'index.html'}\n"
+    assert [f"{name}: derive" in captured.err for name in phases()] == [name in finished for name in phases()]
+
+
+def test_an_interrupt_inside_a_search_ends_the_run(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search itself keeps what it has and returns; the job must not go on with the next phase."""
+    searched = []
+    verify_target = build.verify_target
+
+    def half_done(spec: str, **options: Any) -> Any:
+        searched.append(options["phase"])
+        return replace(verify_target(spec, **{**options, "max_seconds": 0.01}), interrupted=True)
+
+    monkeypatch.setattr(build, "verify_target", half_done)
+    monkeypatch.setattr(main_job, "verified", real_verified)
+    assert run(text, "-o", tmp_path / "out") == 130
+    assert len(searched) == 1
+    assert build.report(["softmax", "activation"], tmp_path / "report", progress=False).interrupted
+    assert len(searched) == 2
+
+
+def test_a_failing_kernel_exits_with_one_and_shows_its_counterexample(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = kernels_of.generate
+
+    def wrong(phase: str, *words: Any, **options: Any) -> Any:
+        kernel = right(phase, *words, **options)
+        return replace(kernel, source=kernel.source.replace("np.exp(", "np.exp2(")) if phase == "softmax" else kernel
+
+    verified = main_job.verified
+    monkeypatch.setattr(kernels_of, "generate", wrong)
+    monkeypatch.setattr(
+        main_job, "verified", lambda name, seed, profile: (real_verified if name == "softmax" else verified)(name, seed, profile)
+    )
+    assert run(text, "-o", tmp_path / "out") == 1
+    markdown, page = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("report.md", "index.html"))
+    for shown in (markdown, page):
+        assert "softmax.matches_definition" in shown
+        assert "times the bound" in shown
+        assert "kernelproof.generate(" in shown
+    assert re.search(r"softmax.matches_definition.*fail", markdown)
+
+
+def test_a_result_beyond_its_bound_on_the_text_exits_with_one(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kernelproof import model_run
+
+    worst = model_run._worst
+    monkeypatch.setattr(model_run, "_worst", lambda *arrays: 2 * worst(*arrays) + 1.5)
+    assert run(text, "-o", tmp_path / "out") == 1
+    assert re.search(r"largest error over bound [2-9]|largest error over bound 1\.[5-9]", (tmp_path / "out" / "report.md").read_text("utf-8"))
