@@ -39,7 +39,7 @@ SMALL = st.recursive(
 SIGNED = st.recursive(
     st.sampled_from((PI, exp(a), ZERO, ONE, Num(3), b, n, Entry("x", i), Entry("x", j))),
     lambda part: st.one_of(
-        binary("add", "mul", "div", "max", "sub")(part), part.map(lambda one: Op("sqrt", one)), part.map(lambda one: one**2),
+        binary("add", "sub", "mul", "sub", "div", "max")(part), part.map(lambda one: Op("sqrt", one)), part.map(lambda one: one**2),
         folds(part, lengths=natural),
     ),
     max_leaves=4,
@@ -173,6 +173,13 @@ def instantiation(draw: Draw) -> Theorem:
 
 
 @st.composite
+def instantiation_of_sizes(draw: Draw) -> Theorem:
+    """Σ_{j<n} a = n·a is false for n that are not natural."""
+    fact = rules_of_folds.sum_constant((), total(j, draw(st.sampled_from((n, n + m, n * m))), a))
+    return equality.instantiation((fact,), {n: draw(st.sampled_from((m, Num(2), n * 2, n - 2, Num(-1), b, ONE / 2, -m)))}, {})
+
+
+@st.composite
 def assumption(draw: Draw) -> Theorem:
     return ASSUMED((), draw(formulas()))
 
@@ -199,10 +206,9 @@ def arithmetic_with_equations(draw: Draw) -> Theorem:
     return equality.arithmetic((fact,), left + factor * fact.left, left + factor * fact.right, (factor,))
 
 
-@st.composite
-def arithmetic_of_exponentials(draw: Draw) -> Theorem:
-    one, two = draw(terms(1)), draw(terms(1))
-    sides = (
+def identities(one: Term, two: Term) -> tuple[tuple[Term, Term], ...]:
+    """Pairs of terms that are equal for all values, and pairs that are not."""
+    return (
         (exp(one + two), exp(one) * exp(two)), (exp(one - two), exp(one) / exp(two)), (1 / exp(one), exp(-one)),
         (exp(one) ** 2, exp(2 * one)), (exp(one) / (exp(one) * exp(two)), exp(-two)), (exp(ZERO) * one, one),
         (1 / (one * two), 1 / one * (1 / two)), (1 / (one / two), two / one), (1 / -one, -(1 / one)), (one**0, ONE),
@@ -212,7 +218,11 @@ def arithmetic_of_exponentials(draw: Draw) -> Theorem:
         (1 / exp(one), exp(one)), (exp(one) - exp(two), exp(one - two)), (one / 0, one), (1 / -one, 1 / one), (exp(-one), -exp(one)),
         (one / two * two, one), (Op("max", one, two), one + two), ((one * two) ** 2, one**2 * two), (one**0, ZERO),
     )
-    return equality.arithmetic((), *draw(st.sampled_from(sides)))
+
+
+@st.composite
+def arithmetic_of_exponentials(draw: Draw) -> Theorem:
+    return equality.arithmetic((), *draw(st.sampled_from(identities(draw(terms(1)), draw(terms(1))))))
 
 
 @st.composite
@@ -236,7 +246,7 @@ def positivity_of_folds(draw: Draw) -> Theorem:
     part = draw(st.sampled_from((Entry("x", i), exp(i), exp(var), a, exp(var) - 1)))
     guard = draw(st.sampled_from((ONE, ONE, ONE, delta(var, 1), ZERO)))
     value = Fold(draw(st.sampled_from(("sum", "sum", "sum", "max"))), var, length, part, guard)
-    needed = [given for given in (part, length) if not isinstance(given, Op) and draw(st.sampled_from((True, True, True, False)))]
+    needed = [given for given in (part, length) if not isinstance(given, Op) and draw(st.booleans())]
     return equality.positivity([ASSUMED((), positive(given)) for given in needed], value)
 
 
@@ -255,7 +265,7 @@ EQUALITY: dict[str, tuple[st.SearchStrategy[Theorem], ...]] = {
     "symmetry": (symmetry(),),
     "transitivity": (transitivity(),),
     "congruence": (congruence(), congruence_under_a_sum(), congruence_under_an_index()),
-    "instantiation": (instantiation(),),
+    "instantiation": (instantiation(), instantiation_of_sizes()),
     "assumption": (assumption(),),
     "cut": (cut(),),
     "arithmetic": (arithmetic(), arithmetic_with_equations(), arithmetic_of_exponentials(), arithmetic_at_random()),

@@ -57,7 +57,7 @@ def test_what_a_rule_concludes_is_true(name: str, place: int) -> None:
                 seen["vacuous"] += 1
 
     check()
-    assert seen["held"] >= 10, f"{name}: {dict(seen)}: too few instances to mean anything"
+    assert seen["held"] >= 5, f"{name}: {dict(seen)}: too few instances to mean anything"
 
 
 def test_the_evaluator_refutes_a_wrong_rule() -> None:
