@@ -87,7 +87,8 @@ class TextRun:
 
     def _run(self, rng: np.random.Generator) -> None:
         def normal(rows: int, columns: int) -> Array:
-            return (rng.standard_normal((rows, columns)) / np.sqrt(rows)).astype(np.float32)
+            drawn: Array = rng.standard_normal((rows, columns)) / np.sqrt(rows)
+            return drawn.astype(np.float32)
 
         ids = np.array(self.tokens.ids, dtype=np.int64)
         table = rng.standard_normal((self.tokens.vocabulary_size, WIDTH)).astype(np.float32)

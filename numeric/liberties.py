@@ -110,8 +110,8 @@ class Liberties:
     # -- floors ---------------------------------------------------------------------------------------------------------------
 
     def _floor_of_exponential(self, number: int, argument: Array, error: Array) -> None:
-        least = np.exp(argument - error) * (1 - 8 * self.on.unit) - self.on.tiny
-        self.floors[number] = np.where(np.isfinite(error), np.maximum(least, 0), 0)
+        """Zero or less says nothing, as where the error is infinite."""
+        self.floors[number] = np.exp(argument - error) * (1 - 8 * self.on.unit) - self.on.tiny
 
     def _floor_of_sum(self, number: int, operation: Operation, args: list[Array], errors: list[Array]) -> None:
         """With something that is not negative added."""

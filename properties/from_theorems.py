@@ -187,7 +187,7 @@ def _check_statement(call: Call, case: Case, setting: Setting, derivation: Deriv
 
 
 def _conditions(program: StatementProgram, run: Interpreter) -> Any:
-    held = np.True_
+    held: Any = np.True_
     for part in run.run(program.conditions):
         held = held & (part.value > part.error)
     return np.asarray(held)

@@ -123,21 +123,23 @@ def _check_hidden(call: Call, case: Case, setting: Setting) -> Finding:
         return finding
     first, second = (call_text(case.shape, inputs, named) for named in ("{}", "{}_changed"))
     moved = arrays_of(Inputs(changed, inputs.options))
-    return replace(
-        finding,
-        inputs=Inputs(inputs.tensors, inputs.options, {f"{name}_changed": value for name, value in moved.items()}),
-        message=f"row {row} changes with what it may not attend to: {finding.message}",
-        **_compared(f"np.asarray({first})[..., {row}, :]", f"np.asarray({second})[..., {row}, :]", bound),
+    return _two_calls(
+        replace(finding, message=f"row {row} changes with what it may not attend to: {finding.message}"),
+        Inputs(inputs.tensors, inputs.options, {f"{name}_changed": value for name, value in moved.items()}),
+        f"np.asarray({first})[..., {row}, :]",
+        f"np.asarray({second})[..., {row}, :]",
     )
 
 
-def _compared(first: str, second: str, bound: Array) -> dict[str, str]:
-    """``script`` and ``assertion`` of a finding that compares two calls: a mended kernel changes both."""
-    script = f"kept = {first}\nobserved = {second}\nbound = {wrapped(literal(bound.astype(np.float64)))}"
-    return {
-        "script": script,
-        "assertion": "(~np.isfinite(bound) | (abs(observed.astype(np.float64) - kept) <= bound)).all()",
-    }
+def _two_calls(finding: Finding, inputs: Inputs, first: str, second: str) -> Finding:
+    """A finding whose reproducer compares two calls: a mended kernel changes both, so neither result stands in it."""
+    bound = wrapped(literal(np.asarray(finding.bound).astype(np.float64)))
+    return replace(
+        finding,
+        inputs=inputs,
+        script=f"kept = {first}\nobserved = {second}\nbound = {bound}",
+        assertion="(~np.isfinite(bound) | (abs(observed.astype(np.float64) - kept) <= bound)).all()",
+    )
 
 
 def _kept(case: Case, allow: Array, row: int) -> dict[str, Array]:
@@ -158,13 +160,12 @@ def _check_forms(call: Call, case: Case, setting: Setting) -> Finding:
     finding = agree(case.phase, dict(case.variant), inputs.tensors, inputs.options, two, one)
     if finding.ok:
         return finding
-    first = call_text(case.shape, inputs)
     second = call_text(case.shape, Inputs(inputs.tensors, other)).replace("mask=mask", "mask=mask_rewritten")
-    return replace(
-        finding,
-        inputs=Inputs(inputs.tensors, inputs.options, {"mask_rewritten": np.asarray(other["mask"])}),
-        message=f"the mask as {case.pick('form')} and as drawn: {finding.message}",
-        **_compared(f"np.asarray({first})", f"np.asarray({second})", np.asarray(finding.bound)),
+    return _two_calls(
+        replace(finding, message=f"the mask as {case.pick('form')} and as drawn: {finding.message}"),
+        Inputs(inputs.tensors, inputs.options, {"mask_rewritten": np.asarray(other["mask"])}),
+        f"np.asarray({call_text(case.shape, inputs)})",
+        f"np.asarray({second})",
     )
 
 

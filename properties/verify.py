@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from kernelproof import __version__
 from kernelproof.properties.model import Case, Finding, Property, Setting, dtype_named
 from kernelproof.properties.profiles import profile_named
 from kernelproof.properties.registry import properties_of
@@ -117,9 +118,7 @@ def checked_variant(phase: str, variant: Mapping[str, object]) -> dict[str, obje
 
 def versions(backend: str = "numpy") -> dict[str, str]:
     """The versions that the outcome may depend on."""
-    import kernelproof
-
-    found = {"kernelproof": kernelproof.__version__, "python": platform.python_version()}
+    found = {"kernelproof": __version__, "python": platform.python_version()}
     for package in ("numpy", "hypothesis", *(() if backend == "numpy" else (backend,))):
         try:
             found[package] = metadata.version(package)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from kernelproof.cli.files import require_writable
 from kernelproof.cli.unbuilt import refuse
@@ -14,7 +15,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from kernelproof.numeric.kernel import generate
     from kernelproof.symbolic.registry import parse_variant
 
-    variant = parse_variant(arguments.phase, arguments.variant)
+    variant: dict[str, Any] = parse_variant(arguments.phase, arguments.variant)
     kernel = generate(arguments.phase, backend=arguments.backend, dtype=arguments.dtype, **variant)
     source, certificate = kernel.save(arguments.output)
     print(f"kernel       {source}")

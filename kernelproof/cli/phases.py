@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kernelproof.symbolic.registry import Phase
+    from kernelproof.symbolic.phase import Phase
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -155,12 +155,11 @@ def make_text(path: Path, content: bytes, size: int | None = None) -> None:
     [
         (None, None, []),
         (b"", None, []),
-        (b" \n\t\n", None, []),
         (b"\x7fELF\x00\x01\x02\xff\xfe", None, []),
         (b"a", 200 << 20, []),
         (b"some text", None, ["--tokenizer", "no_such_tokenizer.json"]),
     ],
-    ids=["missing", "empty", "blank", "binary", "200 MiB", "missing tokenizer"],
+    ids=["missing", "empty", "binary", "200 MiB", "missing tokenizer"],
 )
 def test_bad_texts_leave_no_report(
     complaint: Callable[[list[str]], str], tmp_path: Path, content: bytes | None, size: int | None, extra: list[str]

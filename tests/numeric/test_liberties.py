@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 from numeric_cases import excess
 
-from kernelproof.numeric.forms import free_shifts, program_of
+from kernelproof.numeric.forms import free_shifts, kernel_form, program_of
 from kernelproof.numeric.interpret import Approx, Interpreter
 from kernelproof.numeric.liberties import Liberties, shifts_in
-from kernelproof.numeric.program import Program, Ref
+from kernelproof.numeric.lower import Lowering
+from kernelproof.numeric.program import Axis, Operation, Program, Ref
 from kernelproof.numeric.reference import reference
 from kernelproof.numeric.rounding import arithmetic_for
 from kernelproof.symbolic.binding import canonical
+from kernelproof.symbolic.core.definitions import Parameter
+from kernelproof.symbolic.terms import Entry, Op, Term, exp, maximum_of, size, variables
 
 F = np.float32
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -104,24 +107,59 @@ def test_attention_in_other_orders(kernel: Callable[..., Array]) -> None:
     assert worst(kernel, cancelling_scores, 300) <= 1
 
 
-def test_the_factor_on_the_terms_is_what_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scores that are a small difference of two large terms: the extra error is four roundings of the terms, not of the difference."""
-    made, double = program_of("attention"), np.dtype(np.float64)
-    q, k = np.array([[1 + 2.0**-23, 1.0]], F), np.array([[1.0, -(1 + 2.0**-23)]], F)
-    inputs = {"q": q, "k": k, "v": np.ones((1, 1)), "scale": 0.75, "allow": np.ones((1, 1)), "bias": np.zeros((1, 1))}
-    scaled = next(number for number, operation in enumerate(made.operations) if operation.detail == ("mul",))
-    scores = Program(made.operations[: scaled + 1], [Ref(scaled, made.operations[scaled].names)])
+UNIT = 2.0**-24 + 2.0**-53
+C, I = Axis("c", size("d")), Axis("i", size("n"))
+X, DOT = Operation("input", (I, C), detail=("x", "real")), Operation("contract", (I,), (Ref(0, ("i", "c")), Ref(1, ("c",))), (("c",),))
 
-    def bound() -> float:
-        on = arithmetic_for("float32", double)
-        return float(Interpreter(on, double, {"n": 1, "m": 1, "d": 2, "e": 1}, inputs).run(scores)[0].error.item())
 
-    free = bound()
+def after_a_sum(name: str, other: float, off: float = 0.0, first: bool = True) -> float:
+    """The bound of (x·y) op other, for one x·y = 1·3 − 1·3 + 1 whose terms add up to 7."""
+    vector, scalar = Operation("input", (C,), detail=("y", "real")), Operation("input", (), detail=("a", "real"))
+    operands = (Ref(2, ("i",)), Ref(3, ()))
+    last = Operation("map", (I,), operands if first else operands[::-1], (name,))
+    program = Program([X, vector, DOT, scalar, last], [Ref(4, ("i",))])
+    inputs = {"x": np.ones((1, 3)), "y": np.array([3.0, -3.0, 1.0]), "a": other}
+    errors = {"a": np.asarray(off)}
+    run = Interpreter(arithmetic_for("float32", np.dtype(np.float64)), np.dtype(np.float64), {"n": 1, "d": 3}, inputs, errors)
+    return float(run.run(program)[0].error.item())
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "off", "first", "extra"),
+    [
+        ("mul", -0.5, 0.0, True, 4 * UNIT * 7 * 0.5), ("mul", -0.5, 0.25, False, 4 * UNIT * 7 * 0.75),
+        ("div", -0.5, 0.0, True, 2 * UNIT * 7 / 0.5), ("div", 0.5, 0.25, True, 2 * UNIT * 7 / 0.25), ("div", 0.5, 0.0, False, 0.0),
+        ("add", -100.0, 0.0, True, UNIT * 7 + 4 * UNIT * 100), ("add", 0.0, 50.0, False, UNIT * 7 + 4 * UNIT * 50),
+        ("div", 0.0, 0.0, True, 0.0), ("sub", 100.0, 0.0, True, 0.0), ("max", 100.0, 0.0, True, 0.0),
+    ],
+)
+def test_what_each_liberty_adds(
+    monkeypatch: pytest.MonkeyPatch, name: str, other: float, off: float, first: bool, extra: float
+) -> None:
+    """Four roundings of every term for a factor, two for a divisor, one more and the start's own for an accumulation."""
+    free = after_a_sum(name, other, off, first)
     strict(monkeypatch)
-    assert free - bound() >= 4 * 2.0**-24 * 2 * 0.75
+    alone = after_a_sum(name, other, off, first)
+    assert free - alone == pytest.approx(extra, rel=1e-5, abs=1e-13)
+    assert (alone == 0) == (name == "max" or (name, other) == ("div", 0.0))
+
+
+def test_a_divisor_that_may_be_zero_makes_nothing_better() -> None:
+    assert np.isinf(after_a_sum("div", 0.5, 0.5))
 
 
 # -- the shift -----------------------------------------------------------------------------------------------------------------
+
+
+n, (j, k) = size("n"), variables("j k")
+
+
+def lowered(term: Term) -> Program:
+    """The program of a term over j, with one input x."""
+    lowering = Lowering(kernel_form)
+    scope, frame = lowering.scope((Parameter("x", (n,)),)), {j: lowering.axis("j", n)}
+    lowering.program.outputs.append(lowering.lower(term, scope, frame))
+    return lowering.program
 
 
 def test_the_shift_of_softmax_is_free_and_nothing_else() -> None:
@@ -132,6 +170,12 @@ def test_the_shift_of_softmax_is_free_and_nothing_else() -> None:
     assert list(shifts_in(program_of("attention"), free, sizes).values()) == [4]
     assert list(shifts_in(program_of("multi_head_attention"), free, sizes).values()) == [3]
     assert not shifts_in(program_of("attention"), frozenset(), sizes)
+    top = maximum_of(k, n, Entry("x", k))
+    free |= {canonical(top)}
+    for body in (Entry("x", j) + top, Entry("x", j) * top, top - Entry("x", j), Op("max", Entry("x", j), top)):
+        assert not shifts_in(lowered(exp(body)), free, sizes)
+    assert not shifts_in(lowered(Entry("x", j) - top), free, sizes)
+    assert list(shifts_in(lowered(exp(Entry("x", j) - top)), free, sizes).values()) == [3]
     made = program_of("softmax")
     fold = next(number for number, operation in enumerate(made.operations) if operation.kind == "fold")
     shown = Program(made.operations, [*made.outputs, Ref(fold, made.operations[fold].names)])
@@ -149,6 +193,14 @@ def test_any_shift_near_the_maximum_will_do() -> None:
         return "softmax", {"x": (rng.standard_normal((2, 5)) * rng.choice([1, 30, 1000])).astype(F)}, {}
 
     assert worst(softmax_with_own_shift, rows, 100) <= 1
+
+
+def test_what_underflows_under_another_shift_counts() -> None:
+    """Weights relative to the own maximum of a target are larger than ours by less than their sum, 50 at most."""
+    x = np.full((1, 50), -200.0)
+    x[0, 0] = 0.0
+    found = reference("softmax", {}, {"x": x}, {}, "float32")
+    assert 99 * 2.0**-126 < found.error[0, 1] < 1e-30
 
 
 def test_the_rounding_of_the_own_shift_counts() -> None:
@@ -173,3 +225,21 @@ def test_a_quotient_by_what_overflows_is_known() -> None:
         assert excess(x / (F(1) + np.exp(-x)), found.value, found.error) <= 1
         assert excess(x * (F(1) / (F(1) + np.exp(-x))), found.value, found.error) <= 1
     assert excess(np.full(6, -1e-20, F), found.value, found.error) > 1
+
+
+def test_a_floor_is_never_above_what_a_target_may_have() -> None:
+    """exp of an argument that may be off by 0.1, and one more than it; nothing where the argument is unknown."""
+    on = arithmetic_for("float32", np.dtype(np.float64))
+    liberties, exponential = Liberties(on), Operation("map", (), (Ref(0, ()),), ("exp",))
+    one, zero = np.ones(1), np.zeros(1)
+    liberties.widened(1, exponential, np.exp(one), [one], [0.1 * one], zero)
+    assert np.exp(0.9) * (1 - 1e-6) < liberties.floors[1] < np.exp(0.9) * (1 - 6 * 2.0**-24)
+    for other, off, known in ((one, zero, True), (-one, zero, False), (one, 2 * one, False)):
+        for operands in (((1, 2), (2, 1))):
+            total = Operation("map", (), tuple(Ref(number, ()) for number in operands), ("add",))
+            args, errors = ([np.exp(one), other], [one, off]) if operands == (1, 2) else ([other, np.exp(one)], [off, one])
+            liberties.widened(3, total, args[0] + args[1], args, errors, zero)
+            assert (liberties.floors.pop(3) > 2) == known
+    with np.errstate(all="ignore"):
+        liberties.widened(4, exponential, np.exp(one), [one], [np.inf * one], zero)
+    assert liberties.floors[4] <= 0

@@ -193,7 +193,7 @@ def test_an_index_that_is_no_regular_part_is_gathered() -> None:
     wide = Parameter("z", (2 * n,))
     assert kinds(lowered(Entry("z", 2 * i + 1), wide))[-1] == "slice"
     assert kinds(lowered(Entry("z", n + i), wide))[-1] == "slice"
-    for index in (Num(Fraction(1, 2)) * i, i + Num(Fraction(1, 2)), i + Num(-1), Num(-1) * i, a + i, i * i):
+    for index in (Num(Fraction(1, 2)) * i, i + Num(Fraction(1, 2)), i + Num(-1), Num(-1) * i, Num(0) * i, a + i, i * i):
         assert kinds(lowered(Entry("z", index), wide, Parameter("a")))[-1] == "gather"
 
 
@@ -219,8 +219,9 @@ def test_calls_by_cases_or_at_computed_indices_are_not_inlined() -> None:
     parameters = (Parameter("x", (n, 2 * h)), Parameter("base"), Parameter("start"))
     with pytest.raises(LoweringError, match="defined by cases"):
         lowered(turned, *parameters, over=((i, n), (j, 2 * h)))
-    with pytest.raises(LoweringError, match="at a computed index"):
-        lowered(softmax.call({}, i + 1), X)
+    for index in (i + 1, a, Num(0)):
+        with pytest.raises(LoweringError, match="at a computed index"):
+            lowered(softmax.call({}, index), X, Parameter("a"))
 
 
 def test_an_inlined_call_is_the_function() -> None:

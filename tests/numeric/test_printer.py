@@ -21,9 +21,10 @@ n, m, d, h = size("n"), size("m"), size("d"), size("h")
 i, j, k, c, a = variables("i j k c a")
 PARAMETERS = (
     Parameter("x", (n, d)), Parameter("y", (m, d)), Parameter("w", (d, h)), Parameter("t", (m, n)), Parameter("g", (d,)), Parameter("a"),
-    Parameter("allow", (n, m), "indicator"), Parameter("bias", (n, m)),
+    Parameter("allow", (n, m), "indicator"), Parameter("bias", (n, m)), Parameter("z", (m, n * h, d)), Parameter("v", (n, d, h)),
+    Parameter("u", (d, d)), Parameter("s", (n,), "index"), Parameter("r", (n, h * m)),
 )
-UNBATCHED = frozenset({"w", "g"})
+UNBATCHED = frozenset({"w", "g", "u", "s"})
 OPTIONAL = frozenset({"allow", "bias"})
 SIZES = {"n": 2, "m": 3, "d": 4, "h": 2}
 
@@ -49,9 +50,10 @@ def printed(program: Program, inputs: dict[str, Any]) -> np.ndarray:
 
 def inputs(batch: tuple[int, ...], seed: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    shapes = {"x": (2, 4), "y": (3, 4), "t": (3, 2)}
+    shapes = {"x": (2, 4), "y": (3, 4), "t": (3, 2), "z": (3, 4, 4), "v": (2, 4, 2), "r": (2, 6)}
     made: dict[str, Any] = {name: rng.standard_normal((*batch, *shape)) for name, shape in shapes.items()}
-    return made | {"w": rng.standard_normal((4, 2)), "g": rng.standard_normal(4), "a": 0.75, "allow": None, "bias": None}
+    made |= {"w": rng.standard_normal((4, 2)), "g": rng.standard_normal(4), "u": rng.standard_normal((4, 4)), "s": np.array([3, 0])}
+    return made | {"a": 0.75, "allow": None, "bias": None}
 
 
 X, Y, W = Entry("x", i, c), Entry("y", j, c), Entry("w", c, k)
@@ -76,6 +78,14 @@ TERMS: list[tuple[str, Term, tuple[tuple[Var, Term], ...]]] = [
     ("maxima", maximum_of(c, d, X) + Op("max", maximum_of(c, d, X), a), ((i, n),)),
     ("a sum over two axes against one", total(i, n, total(c, d, X * Entry("w", c, k))), ((k, h),)),
     ("regular parts", Entry("x", i, 2 * k) + Entry("x", i, 2 * k + 1) + Entry("x", i, h + k), ((i, n), (k, h))),
+    ("an axis seen as two", Entry("z", j, i * h + k, c) + Entry("t", j, i), ((i, n), (j, m), (k, h), (c, d))),
+    ("the last axis seen as two", Entry("r", i, k * m + j), ((k, h), (i, n), (j, m))),
+    ("a product that leaves two axes", total(c, d, X * Entry("z", j, i * h + k, c)), ((j, m), (k, h), (i, n))),
+    ("a product with axes in common", total(c, d, X * Entry("v", i, c, k)), ((k, h), (i, n))),
+    ("a product summed over two axes", total(i, n, total(c, d, X * Entry("v", i, c, k))), ((k, h),)),
+    ("a matrix with a vector", total(c, d, X * Entry("g", c)), ((i, n),)),
+    ("a vector with a matrix", total(c, d, Entry("g", c) * X), ((i, n),)),
+    ("rows that are looked up", Entry("u", Entry("s", i), c) * X, ((i, n), (c, d))),
     ("fractions", X * Num(1) / 3 + Num(1) / 1024, ((i, n), (c, d))),
 ]
 
@@ -126,8 +136,10 @@ def test_what_has_no_text_is_refused() -> None:
         ArrayPrinter(call, "np", UNBATCHED, OPTIONAL).run()
     with pytest.raises(PrinterError, match="has no source text"):
         ArrayPrinter(lowered(Op("delta", X, Y), ((i, n), (j, m), (c, d))), "np", UNBATCHED, OPTIONAL).run()
-    with pytest.raises(PrinterError, match="more than the first axis"):
-        ArrayPrinter(lowered(Entry("x", i, i * i), ((i, n),)), "np", UNBATCHED, OPTIONAL).run()
+    s_i = Entry("s", i)
+    for looked_up in (Entry("x", i, i * i), Entry("u", s_i, s_i), Entry("x", s_i, c), Entry("u", c, s_i)):
+        with pytest.raises(PrinterError, match="more than the first axis"):
+            ArrayPrinter(lowered(looked_up, ((i, n), (c, d))), "np", UNBATCHED, OPTIONAL).run()
     with pytest.raises(PrinterError, match="has no source text"):
         size_code(n - 1)
 

@@ -181,6 +181,28 @@ def test_bounds_that_cannot_be_given_are_infinite() -> None:
     assert F32.gamma(2.0**25) == np.inf
 
 
+def test_gamma_keeps_its_second_order() -> None:
+    on = Arithmetic(FORMATS["float32"], FORMATS["float32"], 0.0)
+    assert on.gamma(0) == 0 and on.gamma(2**22) == 1 / 3 and on.gamma(2**23) == 1
+
+
+def test_a_root_near_zero_is_off_by_the_root_of_the_error() -> None:
+    zero, error = np.zeros(1), np.array([1e-4])
+    assert 0.01 <= RULES["sqrt"](F32, zero, [zero], [error]) < 0.0101
+    assert 0.01 <= RULES["sqrt"](F32, zero, [np.array([-1.0])], [error]) < 0.0101
+    one = np.ones(1)
+    assert 0.5e-4 <= RULES["sqrt"](F32, one, [one], [error]) < 0.502e-4
+
+
+def test_bounded_functions_have_bounded_errors() -> None:
+    """No more than two values in [−1, 1] differ by, and next to nothing where the function is flat."""
+    far, near = np.array([100.0]), np.array([0.1])
+    for function, value in (("sin", np.sin(far)), ("tanh", np.tanh(near)), ("erf", near)):
+        assert 1.9 < RULES[function](F32, value, [near], [far]) < 2.00001
+    for function in ("tanh", "erf"):
+        assert RULES[function](F32, np.ones(1), [np.array([9.0])], [np.array([0.5])]) < 1e-6
+
+
 def test_an_exponential_that_the_reference_loses_is_still_bounded() -> None:
     """exp(−800) is zero in double precision; an argument that may be off by 750 may give e^−50."""
     with np.errstate(all="ignore"):
@@ -200,6 +222,10 @@ def test_exact_zeros_stay_exact() -> None:
 def test_a_maximum_takes_the_error_of_the_one_that_is_ahead() -> None:
     a, b = np.array([0.0, 0.0, 0.0]), np.array([1.0, -1.0, 0.05])
     assert RULES["max"](F32, np.maximum(a, b), [a, b], [np.zeros(3), np.full(3, 0.1)]).tolist() == [0.1, 0.0, 0.1]
+    # ahead, but not beyond what the other may be
+    one, other = np.array([1.0]), np.array([0.9])
+    for args, errors in (([one, other], [0 * one, 0.5 * one]), ([other, one], [0.5 * one, 0 * one])):
+        assert RULES["max"](F32, one, args, errors) == 0.5
 
 
 def test_a_slope_keeps_its_digits_far_out() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
+from itertools import product
 
 import pytest
 from evaluator import MP, World, real
@@ -16,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_strategies import RULE_STRATEGIES
 
+from kernelproof.symbolic.core.equality import assumption, positivity
 from kernelproof.symbolic.core.theorem import RULES, replay
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.formulas import equation
-from kernelproof.symbolic.terms import ONE, Fold, delta, total, variables
+from kernelproof.symbolic.formulas import equation, positive
+from kernelproof.symbolic.terms import FOLDS, ONE, ZERO, Entry, Fold, Num, delta, exp, size, total, variables
 
 CASES = [(name, place) for name, strategies in RULE_STRATEGIES.items() for place in range(len(strategies))]
 
@@ -57,7 +59,31 @@ def test_what_a_rule_concludes_is_true(name: str, place: int) -> None:
                 seen["vacuous"] += 1
 
     check()
-    assert seen["held"] >= 5, f"{name}: {dict(seen)}: too few instances to mean anything"
+    assert seen["held"] >= 10, f"{name}: {dict(seen)}: too few instances to mean anything"
+
+
+def test_positivity_of_folds_exhaustively() -> None:
+    """Σ x[j] from x[j] > 0 for another j, over an empty range, with a guard: all small folds, with all choices of premises."""
+    i, j, a = variables("i j a")
+    n, m = size("n"), size("m")
+    seen: Counter[str] = Counter()
+    there = [
+        World({i: Fraction(1), j: Fraction(0), a: Fraction(value), n: Fraction(value), m: Fraction(2)}, seed=value) for value in range(4)
+    ]
+    parts, lengths = (Entry("x", i), exp(i), exp(j), a, exp(i) - 3), (n, m, Num(0), Num(2), n * m)
+    for kind, var, part, length, guard in product(FOLDS, (i, j), parts, lengths, (ONE, delta(i, 1), ZERO)):
+        value = Fold(kind, var, length, part, guard)
+        for known in ((), (part,), (length,), (n, m), (part, length)):
+            try:
+                made = positivity([assumption((), positive(given)) for given in known], value)
+            except ProofError:
+                seen["refused"] += 1
+                continue
+            for world in there:
+                held = all(world.holds(formula) for formula in made.hypotheses)
+                seen["held" if held else "vacuous"] += 1
+                assert not held or world.holds(made.conclusion), (made, world)
+    assert seen["held"] > 100 and seen["refused"] > 1000, dict(seen)
 
 
 def test_the_evaluator_refutes_a_wrong_rule() -> None:
