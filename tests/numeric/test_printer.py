@@ -18,13 +18,14 @@ from kernelproof.symbolic.core.definitions import Parameter
 from kernelproof.symbolic.terms import ONE, PI, Entry, Num, Op, Term, Var, exp, log, maximum_of, size, sqrt, total, variables
 
 n, m, d, h = size("n"), size("m"), size("d"), size("h")
-i, j, k, c, a = variables("i j k c a")
+i, j, k, l, c, a = variables("i j k l c a")
 PARAMETERS = (
     Parameter("x", (n, d)), Parameter("y", (m, d)), Parameter("w", (d, h)), Parameter("t", (m, n)), Parameter("g", (d,)), Parameter("a"),
     Parameter("allow", (n, m), "indicator"), Parameter("bias", (n, m)), Parameter("z", (m, n * h, d)), Parameter("v", (n, d, h)),
-    Parameter("u", (d, d)), Parameter("s", (n,), "index"), Parameter("r", (n, h * m)),
+    Parameter("u", (d, d)), Parameter("s", (n,), "index"), Parameter("r", (n, m * h)),
+    Parameter("p", (d, m * h)), Parameter("o", (m * h, d)),
 )
-UNBATCHED = frozenset({"w", "g", "u", "s"})
+UNBATCHED = frozenset({"w", "g", "u", "s", "p", "o"})
 OPTIONAL = frozenset({"allow", "bias"})
 SIZES = {"n": 2, "m": 3, "d": 4, "h": 2}
 
@@ -53,6 +54,7 @@ def inputs(batch: tuple[int, ...], seed: int = 0) -> dict[str, Any]:
     shapes = {"x": (2, 4), "y": (3, 4), "t": (3, 2), "z": (3, 4, 4), "v": (2, 4, 2), "r": (2, 6)}
     made: dict[str, Any] = {name: rng.standard_normal((*batch, *shape)) for name, shape in shapes.items()}
     made |= {"w": rng.standard_normal((4, 2)), "g": rng.standard_normal(4), "u": rng.standard_normal((4, 4)), "s": np.array([3, 0])}
+    made |= {"p": rng.standard_normal((4, 6)), "o": rng.standard_normal((6, 4))}
     return made | {"a": 0.75, "allow": None, "bias": None}
 
 
@@ -79,10 +81,14 @@ TERMS: list[tuple[str, Term, tuple[tuple[Var, Term], ...]]] = [
     ("a sum over two axes against one", total(i, n, total(c, d, X * Entry("w", c, k))), ((k, h),)),
     ("regular parts", Entry("x", i, 2 * k) + Entry("x", i, 2 * k + 1) + Entry("x", i, h + k), ((i, n), (k, h))),
     ("an axis seen as two", Entry("z", j, i * h + k, c) + Entry("t", j, i), ((i, n), (j, m), (k, h), (c, d))),
-    ("the last axis seen as two", Entry("r", i, k * m + j), ((k, h), (i, n), (j, m))),
+    ("the last axis seen as two", Entry("r", i, j * h + k), ((k, h), (i, n), (j, m))),
     ("a product that leaves two axes", total(c, d, X * Entry("z", j, i * h + k, c)), ((j, m), (k, h), (i, n))),
     ("a product with axes in common", total(c, d, X * Entry("v", i, c, k)), ((k, h), (i, n))),
     ("a product summed over two axes", total(i, n, total(c, d, X * Entry("v", i, c, k))), ((k, h),)),
+    ("heads joined and projected", total(j, m, total(k, h, Entry("r", i, j * h + k) * Entry("o", j * h + k, c))), ((i, n), (c, d))),
+    ("heads of a projection", total(c, d, X * Entry("p", c, j * h + k)), ((j, m), (i, n), (k, h))),
+    ("one of two split axes summed, after another", total(k, h, W * Entry("p", l, j * h + k)), ((c, d), (j, m), (l, d))),
+    ("one of two split axes summed, before another", total(j, m, Y * Entry("o", j * h + k, l)), ((c, d), (k, h), (l, d))),
     ("a matrix with a vector", total(c, d, X * Entry("g", c)), ((i, n),)),
     ("a vector with a matrix", total(c, d, Entry("g", c) * X), ((i, n),)),
     ("rows that are looked up", Entry("u", Entry("s", i), c) * X, ((i, n), (c, d))),

@@ -80,3 +80,9 @@ def test_padding_is_drawn_and_leaves_ids_alone() -> None:
     assert {case.pick("padding") for case in cases} == {False, True}
     for case in cases:
         assert (with_padding(case, build(case)).tensors["ids"] == build(case).tensors["ids"]).all()
+
+
+def test_a_long_axis_has_few_heads_beside_it() -> None:
+    for asked, case in drawn("multi_head_attention", 180):
+        if "minimum" in asked:
+            assert case.size("heads") <= 2
