@@ -198,6 +198,13 @@ def test_wrong_kernels_do_not(wrong: str) -> None:
     assert worst_ratio(replace(kernel, source=kernel.source.replace(OUT, wrong))) > 1
 
 
+def test_where_the_bound_is_zero_no_error_is_small() -> None:
+    kernel = kernel_of("embedding")
+    picked = "out = np.take(table, ids, axis=0)"
+    assert picked in kernel.source
+    assert worst_ratio(replace(kernel, source=kernel.source.replace(picked, f"{picked} + table.dtype.type(1e-6)"))) == np.inf
+
+
 def test_bounds_that_say_nothing_are_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = kernel_of("softmax")
     bound = type(kernel.error_bound)
