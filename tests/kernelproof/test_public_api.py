@@ -359,17 +359,19 @@ def test_an_unusable_target_exits_with_two(target: str, phase: str, capsys: pyte
 # -- generated kernels ------------------------------------------------------------------------------------------------------------------
 
 PHASE_VARIANTS = [(phase, variant) for phase in phases() for variant in variants(phase)]
+#: the block costs most, and its activations have phases of their own
+WHOLLY = [(phase, variant) for phase, variant in PHASE_VARIANTS if phase != "encoder_block" or variant["activation"] == "relu"]
 
 
-@pytest.mark.parametrize(("phase", "variant"), PHASE_VARIANTS, ids=str)
+@pytest.mark.parametrize(("phase", "variant"), WHOLLY, ids=str)
 def test_generated_kernels_pass_every_property(phase: str, variant: dict[str, object]) -> None:
     words = [word for name, value in variant.items() for word in ("--variant", f"{name}={value}")]
     assert main(verify_words(f"generated:{phase}", phase, *words, "--strict")) == 0
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 @pytest.mark.parametrize(("phase", "variant"), PHASE_VARIANTS, ids=str)
-def test_generated_kernels_match_their_definition_in_other_types(phase: str, variant: dict[str, object], dtype: str) -> None:
+def test_generated_kernels_match_their_definition_in_every_type(phase: str, variant: dict[str, object], dtype: str) -> None:
     target = load_target(f"generated:{phase}", phase=phase, variant=variant, dtype=dtype)
     setting = Setting(phase, variant, dtype, everything(phase_shape(phase, variant)), profiles.PROFILES["quick"])
     subject = properties_of(phase, variant)[0]
@@ -382,8 +384,7 @@ def test_generated_kernels_pass_in_float64(phase: str) -> None:
     assert main(verify_words(f"generated:{phase}", phase, "--dtype", "float64", "--strict")) == 0
 
 
-@pytest.mark.parametrize("backend", ["numpy", "cupy"])
-@pytest.mark.parametrize("phase", phases())
+@pytest.mark.parametrize(("phase", "backend"), [*((phase, "numpy") for phase in phases()), ("softmax", "cupy"), ("positional", "cupy")])
 def test_generated_files_pass_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str], phase: str, backend: str) -> None:
     path = tmp_path / f"{phase}.py"
     assert main(["generate", phase, "--backend", backend, "-o", str(path)]) == 0
