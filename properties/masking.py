@@ -46,7 +46,7 @@ def masking_properties(phase: str, variant: Mapping[str, object]) -> list[Proper
         made(
             "later_tokens_do_not_matter",
             "Under causality no row depends on later tokens",
-            "causal; x'[j] = x[j] for all j ≤ i ⊢ f(x')[i] = f(x)[i]",
+            "causal; x'[j] = x[j] for all j ≤ i implies (tested, not proved here) f(x')[i] = f(x)[i]",
             _draw_causal,
             _check_hidden,
             "causal",
@@ -54,7 +54,7 @@ def masking_properties(phase: str, variant: Mapping[str, object]) -> list[Proper
         made(
             "masked_tokens_do_not_matter",
             "No row depends on what its mask forbids",
-            "x'[j] = x[j] for all j that i may attend to ⊢ f(x')[i] = f(x)[i]",
+            "x'[j] = x[j] for all j that i may attend to implies (tested, not proved here) f(x')[i] = f(x)[i]",
             _draw_masked,
             _check_hidden,
             "mask",
@@ -62,7 +62,7 @@ def masking_properties(phase: str, variant: Mapping[str, object]) -> list[Proper
         made(
             "mask_forms_agree",
             "One mask in two forms gives one result",
-            "allow(mask') = allow(mask), bias(mask') = bias(mask) ⊢ f(x; mask') = f(x; mask)",
+            "allow(mask') = allow(mask), bias(mask') = bias(mask) implies (tested, not proved here) f(x; mask') = f(x; mask)",
             _draw_forms,
             _check_forms,
             "mask",

@@ -184,6 +184,15 @@ def test_bounds_that_cannot_be_given_are_infinite() -> None:
 def test_gamma_keeps_its_second_order() -> None:
     on = Arithmetic(FORMATS["float32"], FORMATS["float32"], 0.0)
     assert on.gamma(0) == 0 and on.gamma(2**22) == 1 / 3 and on.gamma(2**23) == 1
+    assert on.gamma(2**24) == on.gamma(1.5 * 2**24) == np.inf
+
+
+@pytest.mark.parametrize("function", ["exp", "log", "sqrt", "sin", "cos", "tanh", "erf"])
+def test_a_function_of_an_exact_operand_is_off_by_its_units_in_the_last_place(function: str) -> None:
+    """One unit in the last place is two roundoffs of a number just above a power of two."""
+    value = np.array([0.7])
+    bound = RULES[function](F32, value, [value], [np.zeros(1)])
+    assert bound == pytest.approx(2 * ULPS[function] * F32.unit * value, rel=1e-6)
 
 
 def test_a_root_near_zero_is_off_by_the_root_of_the_error() -> None:
@@ -217,6 +226,8 @@ def test_exact_zeros_stay_exact() -> None:
     assert RULES["div"](F32, zero, [one, zero], [one, zero]) == 0
     assert RULES["delta"](F32, one, [one, one], [zero, zero]) == 0
     assert RULES["delta"](F32, one, [one, one], [zero, 0.1 * one]) == 1
+    for args in ([zero, one], [one, zero]):
+        assert RULES["delta"](F32, zero, args, [zero, 0.1 * one]) == 0 and RULES["delta"](F32, zero, args, [one, zero]) == 1
 
 
 def test_a_maximum_takes_the_error_of_the_one_that_is_ahead() -> None:
