@@ -3,7 +3,8 @@ floating-point execution of it.
 
 What it does: one walk over the program gives the reference and the tolerance. Values are float64 for 16- and 32-bit targets and
 long double for float64 ones (which some platforms have no wider than double); the reference's own rounding is inside the bound.
-A maximum that is only a shift (shift invariance was instantiated with it) carries no error: the theorem says any shift will do.
+A maximum that is only a shift (shift invariance was instantiated with it) is exact here: the theorem says any shift
+will do. What a target's own, rounded maximum may cost beside that is added by ``liberties``.
 
 Guarantees: the bound covers every order of the operations of a sum, and the liberties of ``liberties``. A value that would overflow
 the target's format, also on the way of a sum, or whose bound cannot be given, has the bound infinity; callers must call that

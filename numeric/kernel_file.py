@@ -29,7 +29,7 @@ def error_bound_text(dtype: str) -> str:
         f"|computed - exact| <= B(inputs), the worst case over all orders of summation, carried operation by operation: arithmetic "
         f"in {compute} (u = {FORMATS[compute].unit:g}){stored}, a sum or product of length n within n*u/(1 - n*u) of its absolute terms, "
         f"elementary functions within (ulp, assumed) {ulps}. Factors and divisors of a sum may be put on its terms, a product may start "
-        f"from what is added to it, and the shift of a softmax carries no error: any shift gives the same."
+        f"from what is added to it, and the value of a softmax's shift does not matter, only its rounding."
     )
 
 
