@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException, InvalidArgument, Unsatisfiable
+from hypothesis.internal.conjecture import providers
 from hypothesis.strategies import DrawFn
 
 from kernelproof.properties.call import Call, TargetRaised, one_line
@@ -32,6 +33,28 @@ LEAST_SHRINK_SECONDS = 0.3
 #: examples in one run of Hypothesis, and how many runs without a new one end the search
 ROUND = 9
 MOST_IDLE = 4
+
+
+@contextmanager
+def same_draws_everywhere() -> Iterator[None]:
+    """Draws that depend on the seed alone.
+
+    Hypothesis mixes constants from the source of whatever modules are loaded into its draws (since 6.131); the same seed would search
+    otherwise in another process, and a conviction come and go with an import.
+    """
+    hooks = vars(providers)
+    own = hooks.get("_get_local_constants")
+    if own is None:
+        yield
+        return
+    none = hooks["Constants"]()
+    hooks["_get_local_constants"] = lambda: none
+    hooks["CONSTANTS_CACHE"].cache.clear()
+    try:
+        yield
+    finally:
+        hooks["_get_local_constants"] = own
+        hooks["CONSTANTS_CACHE"].cache.clear()
 
 
 class _Stop(BaseException):
@@ -98,7 +121,8 @@ class _Search:
             self._example(case)
 
         try:
-            search()
+            with same_draws_everywhere():
+                search()
         except _Stop:
             return "time"
         except _Fault as fault:
