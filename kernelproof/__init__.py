@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from kernelproof.numeric.kernel import generate
     from kernelproof.properties.verify import verify
     from kernelproof.reports.build import report
-    from kernelproof.symbolic.registry import derive
+    from kernelproof.symbolic.registry import derive, gradient
 
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "derive",
     "generate",
+    "gradient",
     "numeric",
     "properties",
     "report",
@@ -35,6 +36,7 @@ __all__ = [
 #: function -> the module that holds it
 _FUNCTIONS = {
     "derive": "kernelproof.symbolic.registry",
+    "gradient": "kernelproof.symbolic.registry",
     "generate": "kernelproof.numeric.kernel",
     "verify": "kernelproof.properties.verify",
     "report": "kernelproof.reports.build",

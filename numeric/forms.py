@@ -8,7 +8,7 @@ from itertools import product
 
 from kernelproof.numeric.lower import Frame, Lowering
 from kernelproof.numeric.program import Program
-from kernelproof.symbolic.core.definitions import Definition
+from kernelproof.symbolic.functions import Definition
 from kernelproof.symbolic.phase import Derivation
 from kernelproof.symbolic.registry import derive, phases
 from kernelproof.symbolic.terms import Term

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from kernelproof.numeric.lower_entries import Bound, Entries, Frame, LoweringError, Scope
 from kernelproof.numeric.program import Axis, Operation, Program, Ref
 from kernelproof.symbolic.binding import alpha_equal, canonical, children, free_variables, substitute
-from kernelproof.symbolic.core.definitions import Definition, Parameter, definition_of
+from kernelproof.symbolic.core.definitions import definition_of
+from kernelproof.symbolic.functions import Definition, Parameter
 from kernelproof.symbolic.terms import Call, Entry, Fold, Lambda, Node, Num, Op, Term, Var, is_size
 
 __all__ = ["Frame", "Kernels", "Lowering", "LoweringError", "Scope"]

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kernelproof.symbolic.binding import children
-from kernelproof.symbolic.core.equality import assumption, positivity
+from kernelproof.symbolic.core.logic import assumption
 from kernelproof.symbolic.errors import ProofError
 from kernelproof.symbolic.formulas import positive
+from kernelproof.symbolic.tactics.signs import positivity
 from kernelproof.symbolic.terms import Node, Num, Op, Term, Var
 
 SCALAR, TABLE, TENSOR = "scalar", "table", "tensor"
@@ -61,7 +62,7 @@ def proved_positive(value: Term) -> bool:
     """Whether the core proves the term positive, every length in it being positive (for a length of 0 nothing is divided)."""
     premises = [assumption((), positive(var)) for var in sizes_in(value)]
     try:
-        positivity(premises, value)
+        positivity(value, *premises)
     except ProofError:
         return False
     return True

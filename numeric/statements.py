@@ -14,7 +14,7 @@ from kernelproof.numeric.forms import derivation_of, kernel_form
 from kernelproof.numeric.lower import Frame, Lowering
 from kernelproof.numeric.program import Program
 from kernelproof.symbolic.binding import children, rebuild
-from kernelproof.symbolic.core.definitions import Parameter
+from kernelproof.symbolic.functions import Parameter
 from kernelproof.symbolic.phase import Statement
 from kernelproof.symbolic.terms import ONE, Call, Node, Op, Term, Var
 
@@ -31,7 +31,8 @@ class StatementProgram:
 def is_testable(statement: Statement) -> bool:
     """Whether a statement is an equation under hypotheses on sizes, ranges, signs and permutations."""
     names = {formula.name for formula in statement.theorem.hypotheses}
-    return statement.theorem.conclusion.name == "eq" and not names & {"eq", "integer", "nonzero"}
+    plain = names <= {"in", "positive", "permutation"}
+    return statement.theorem.conclusion.name == "eq" and plain and not statement.untested
 
 
 @cache

@@ -23,12 +23,15 @@ from kernelproof.reports.figures import error_over_bound_image
 from kernelproof.reports.model import ArrayShape, Equation, Figure, PhaseSection, PropertyRow, Report, SourceFile, Step, TheoremEntry
 from kernelproof.reports.progress import Steps
 from kernelproof.reports.write import check_destination, write_report
-from kernelproof.symbolic.core.formulas import Formula, equation
-from kernelproof.symbolic.phase import Derivation
-from kernelproof.symbolic.printing.derivation import definition_equations, principal_rules, variant_text
+from kernelproof.symbolic.formulas import Formula
+from kernelproof.symbolic.logs import size as size_of
+from kernelproof.symbolic.phase import Derivation, Gradient
+from kernelproof.symbolic.printing.derivation import definition_equations, equations_of, principal_rules, reached, variant_text
 from kernelproof.symbolic.printing.render import latex, mathml, text
+from kernelproof.symbolic.registry import gradient, has_gradient
 from kernelproof.symbolic.registry import phase as phase_of
 from kernelproof.symbolic.registry import phases as all_phases
+from kernelproof.symbolic.tactics.rewriting import Line
 from kernelproof.symbolic.terms import Term
 
 #: one: the products are small, and the order of their sums must not depend on the machine
@@ -58,13 +61,18 @@ def shown(value: Term | Formula) -> Equation:
 
 def derivation_steps(derivation: Derivation) -> tuple[Step, ...]:
     """The lines of a derivation; after the first of a clause only the new right side."""
-    steps = []
-    for clausal in derivation.clauses:
-        for place, line in enumerate(clausal.lines):
-            theorem = line.theorem
-            reached = shown(equation(theorem.left, theorem.right)) if place == 0 else _continued(theorem.right)
-            steps.append(Step(line.title, reached, ", ".join(principal_rules(theorem)), _formulas(theorem.hypotheses), "proved"))
-    return tuple(steps)
+    return tuple(step for clausal in derivation.clauses for step in chain_steps(clausal.lines))
+
+
+def chain_steps(lines: Sequence[Line]) -> tuple[Step, ...]:
+    """The lines of a chain: the first whole, then only what is arrived at."""
+    return tuple(
+        Step(
+            line.title, shown(line.theorem.conclusion) if place == 0 else _continued(reached(line.theorem)),
+            ", ".join(principal_rules(line.theorem)), _formulas(line.theorem.hypotheses), "proved",
+        )
+        for place, line in enumerate(lines)
+    )
 
 
 def _continued(value: Term) -> Equation:
@@ -78,12 +86,12 @@ def _formulas(formulas: Iterable[Formula]) -> tuple[Equation, ...]:
     return tuple(shown(formula) for formula in formulas)
 
 
-def theorem_entries(derivation: Derivation) -> tuple[TheoremEntry, ...]:
-    """The theorems of a phase."""
+def theorem_entries(derivation: Derivation | Gradient) -> tuple[TheoremEntry, ...]:
+    """The theorems of a phase or of its gradient."""
     return tuple(
         TheoremEntry(
             found.id, found.title, shown(found.theorem.conclusion), _formulas(found.theorem.hypotheses),
-            tuple(sorted(found.theorem.axioms)), found.status, found.theorem.size(),
+            tuple(sorted(found.theorem.axioms)), found.status, size_of(found.theorem),
         )
         for found in derivation.statements
     )
@@ -116,6 +124,7 @@ def phase_section(
     """The section of the phase that the kernels compute."""
     derivation = kernels[0].derivation
     phase = phase_of(derivation.phase)
+    pulled = gradient(phase.name, **derivation.variant) if has_gradient(phase.name) else None
     variant = variant_text(derivation)
     rows = tuple(row for backend, verdict in verdicts for row in property_rows(verdict, backend))
     measured = (error_over_bound_image(rows, f"{phase.title}: error over bound", f"{phase.name}-error-over-bound"),) if rows else ()
@@ -125,7 +134,9 @@ def phase_section(
         summary=f"{phase.summary[:1].upper()}{phase.summary[1:]}{f' ({variant})' if variant else ''}.",
         definitions=_formulas(definition_equations(derivation)),
         steps=derivation_steps(derivation),
-        theorems=theorem_entries(derivation),
+        gradient_definitions=_formulas(formula for stage in pulled.definitions for formula in equations_of(stage)) if pulled else (),
+        gradient_steps=chain_steps(pulled.lines) if pulled else (),
+        theorems=(*theorem_entries(derivation), *(theorem_entries(pulled) if pulled else ())),
         licences=derivation.licences,
         properties=rows,
         counterexamples=tuple(verdict.counterexamples_text() for _, verdict in verdicts if verdict.verdict in ("fail", "error")),

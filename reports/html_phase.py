@@ -57,6 +57,11 @@ def section_html(section: PhaseSection, number: int, links: Links) -> Markup:
         parts += [tag("h3", "Definition"), tag("div", equations, class_="definition")]
     if section.steps or section.licences:
         parts += [tag("h3", "From the definition to the kernel"), _derivation(section, links)]
+    if section.gradient_steps:
+        stages = tag("div", [equation_html(equation) for equation in section.gradient_definitions], class_="definition")
+        steps = tag("ol", [_step(step) for step in section.gradient_steps], class_="steps")
+        count = f"Definitions and derivation, {len(section.gradient_steps)} steps"
+        parts += [tag("h3", "Gradient"), tag("details", tag("summary", count), stages, steps)]
     if section.theorems:
         theorems = [_theorem(theorem, section) for theorem in section.theorems]
         parts += [tag("h3", "Theorems"), tag("div", theorems, class_="theorems")]

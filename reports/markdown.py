@@ -57,6 +57,10 @@ def _section(section: PhaseSection, number: int) -> list[str]:
     if section.licences:
         names = ", ".join(_code(name) for name in section.licences)
         blocks.append(f"The last line is the kernel, and may be, because of {names}.")
+    if section.gradient_steps:
+        blocks += ["### Gradient", *map(_display, section.gradient_definitions)]
+        for count, step in enumerate(section.gradient_steps, 1):
+            blocks += _step(step, count)
     if section.theorems:
         blocks.append("### Theorems")
         for theorem in section.theorems:

@@ -107,6 +107,8 @@ class PhaseSection:
     summary: str
     definitions: tuple[Equation, ...] = ()
     steps: tuple[Step, ...] = ()
+    gradient_definitions: tuple[Equation, ...] = ()
+    gradient_steps: tuple[Step, ...] = ()
     theorems: tuple[TheoremEntry, ...] = ()
     licences: tuple[str, ...] = ()  # ids of the theorems that license the kernel's form
     properties: tuple[PropertyRow, ...] = ()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TypeVar, cast, overload
 
-from kernelproof.symbolic.formulas import Formula
+from kernelproof.symbolic.formulas import Every, Formula
 from kernelproof.symbolic.terms import Bound, Call, Entry, Fold, Lambda, Node, Op, Term, Var, term
 
 Path = tuple[int, ...]
@@ -32,6 +32,8 @@ def children(node: Node) -> tuple[tuple[Node, tuple[Var, ...]], ...]:
             return ((node.body, node.params),)
         case Call():
             return tuple((value, ()) for _, value in node.arguments) + tuple((index, ()) for index in node.indices)
+        case Every():
+            return *((length, ()) for _, length in node.over), (node.body, tuple(var for var, _ in node.over))
         case Formula():
             return tuple((part, ()) for part in node.terms)
     return ()
@@ -56,15 +58,31 @@ def _rebuild(node: Node, new: list[Node]) -> Node:
             count = len(node.arguments)
             arguments = tuple((name, _lambda(value)) for (name, _), value in zip(node.arguments, new[:count], strict=True))
             return Call(node.function, arguments, tuple(map(term, new[count:])))
+        case Every():
+            return _every(tuple(var for var, _ in node.over), new)
         case Formula():
-            return Formula(node.name, *map(term, new), tensor=node.tensor)
+            return Formula(node.name, *(part if isinstance(part, Lambda) else term(part) for part in new), tensor=node.tensor)
     return node
+
+
+def _every(names: tuple[Var, ...], parts: list[Node]) -> Every:
+    body = parts[-1]
+    if not isinstance(body, Formula):
+        raise TypeError(f"{body!r} is not a formula")
+    return Every(tuple((var, term(length)) for var, length in zip(names, parts, strict=False)), body)
 
 
 def _lambda(value: Node) -> Lambda:
     if not isinstance(value, Lambda):
         raise TypeError(f"{value!r} is not a lambda")
     return value
+
+
+def binders(node: Node) -> tuple[Var, ...]:
+    """The variables that a node binds."""
+    if isinstance(node, Fold):
+        return (node.var,)
+    return node.params if isinstance(node, Lambda) else tuple(var for var, _ in node.over) if isinstance(node, Every) else ()
 
 
 @cache
@@ -108,8 +126,7 @@ def functions_called(node: Node) -> frozenset[str]:
 @cache
 def _height(node: Node) -> int:
     """How many binders nest, each parameter of a lambda counting as one."""
-    binders = 1 if isinstance(node, Fold) else len(node.params) if isinstance(node, Lambda) else 0
-    return binders + max((_height(part) for part, _ in children(node)), default=0)
+    return len(binders(node)) + max((_height(part) for part, _ in children(node)), default=0)
 
 
 def canonical(node: N) -> N:
@@ -135,6 +152,9 @@ def _canonical(node: Node) -> Node:
         case Lambda():
             names = tuple((param, Bound(f"#{top - place}")) for place, param in enumerate(node.params))
             return Lambda(tuple(new for _, new in names), term(_renamed(parts[0], names)))
+        case Every():
+            names = tuple((var, Bound(f"#{top - place}")) for place, (var, _) in enumerate(node.over))
+            return _every(tuple(new for _, new in names), [*parts[:-1], _renamed(parts[-1], names)])
     return rebuild(node, parts)
 
 
@@ -189,31 +209,29 @@ def _substitute(node: Node, values: dict[Var, Term], functions: dict[str, Lambda
             raise TypeError(f"tensor {node.tensor!r} has {len(node.indices)} indices, its value {len(value.params)} parameters")
         indices = [term(_substitute(index, values, functions)) for index in node.indices]
         return _substitute(value.body, dict(zip(value.params, indices, strict=True)), {})
-    if isinstance(node, (Fold, Lambda)):
+    if binders(node):
         return _substitute_below(node, values, functions)
     return rebuild(node, [_substitute(part, values, functions) for part, _ in children(node)])
 
 
-def _substitute_below(node: Fold | Lambda, values: dict[Var, Term], functions: dict[str, Lambda]) -> Node:
+def _substitute_below(node: Node, values: dict[Var, Term], functions: dict[str, Lambda]) -> Node:
     """Substitution below a binder: bound variables are not replaced, and make way for what is put in."""
-    binders = (node.var,) if isinstance(node, Fold) else node.params
-    inner = {var: value for var, value in values.items() if var not in binders}
+    names = binders(node)
+    inner = {var: value for var, value in values.items() if var not in names}
     incoming: set[Var] = set()
     for value in (*inner.values(), *(functions[name] for name in functions if name in tensors(node))):
         incoming |= free_variables(value)
     renamed: dict[Var, Var] = {}
-    for var in binders:
+    for var in names:
         if var in incoming:
             inside = set().union(*(free_variables(part) for part, _ in children(node)))
-            renamed[var] = fresh(var, incoming | inside | set(binders) | set(renamed.values()))
+            renamed[var] = fresh(var, incoming | inside | set(names) | set(renamed.values()))
     below: dict[Var, Term] = {**inner, **renamed}
-
-    def put(part: Term, here: dict[Var, Term]) -> Term:
-        return term(_substitute(part, here, functions))
-
+    parts = [_substitute(part, below if bound else values, functions) for part, bound in children(node)]
+    new = tuple(renamed.get(var, var) for var in names)
     if isinstance(node, Fold):
-        return Fold(node.kind, renamed.get(node.var, node.var), put(node.size, values), put(node.body, below), put(node.guard, below))
-    return Lambda(tuple(renamed.get(var, var) for var in binders), put(node.body, below))
+        return Fold(node.kind, new[0], term(parts[0]), term(parts[2]), term(parts[1]))
+    return Lambda(new, term(parts[0])) if isinstance(node, Lambda) else _every(new, parts)
 
 
 def at(node: Node, path: Path) -> Node:
@@ -223,26 +241,24 @@ def at(node: Node, path: Path) -> Node:
     return node
 
 
-def bound_on_path(node: Node, path: Path) -> tuple[tuple[Var, Term | None], ...]:
-    """Binders crossed on the way down: (variable, size of the fold or None for a parameter of a lambda)."""
-    crossed: list[tuple[Var, Term | None]] = []
+def bound_on_path(node: Node, path: Path) -> tuple[tuple[tuple[Var, Term | None], ...], ...]:
+    """Binders crossed on the way down, those of one node together: (variable, its range or None for a parameter of a lambda)."""
+    crossed: list[tuple[tuple[Var, Term | None], ...]] = []
     for step in path:
         part, bound = children(node)[step]
-        crossed.extend((var, node.size if isinstance(node, Fold) else None) for var in bound)
+        ranges = dict(node.over) if isinstance(node, Every) else {node.var: node.size} if isinstance(node, Fold) else {}
+        if bound:
+            crossed.append(tuple((var, ranges.get(var)) for var in bound))
         node = part
     return tuple(crossed)
 
 
-def replace_at(whole: Term, path: Path, new: Node) -> Term:
-    """The term with the subtree at a position replaced. Bound variables on the way may be captured: the caller checks."""
-    return term(_replace_at(whole, path, new))
-
-
-def _replace_at(node: Node, path: Path, new: Node) -> Node:
+def replace_at(node: N, path: Path, new: Node) -> N:
+    """The node with the subtree at a position replaced. Bound variables on the way may be captured: the caller checks."""
     if not path:
-        return new
+        return cast(N, new)
     parts = [part for part, _ in children(node)]
-    parts[path[0]] = _replace_at(parts[path[0]], path[1:], new)
+    parts[path[0]] = replace_at(parts[path[0]], path[1:], new)
     return rebuild(node, parts)
 
 

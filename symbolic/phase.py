@@ -12,10 +12,10 @@ from typing import Any
 
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.functions import Clause, Definition
-from kernelproof.symbolic.tactics import Line, then
+from kernelproof.symbolic.tactics.rewriting import Line, then
 from kernelproof.symbolic.terms import Term, Var
 
-EXTRA_KINDS = ("real", "positive", "permutation", "index_map", "offset")
+EXTRA_KINDS = ("real", "positive", "permutation", "index_map", "indicator", "offset")
 Options = Mapping[str, object]
 
 
@@ -46,8 +46,8 @@ class Extra:
 class Statement:
     """A theorem of a phase, with the ranges of its free indices and its extra tensors.
 
-    ``needs`` names features of a kernel (``mask``, ``scale``, …) without which the theorem cannot be tried on it. ``equal_sizes``
-    lists sizes that the statement identifies (n and m in self-attention).
+    ``needs`` names features of a kernel (``mask``, ``scale``, …) without which the theorem cannot be tried on it. ``untested`` says why a
+    theorem is not tried on kernels as a property of its own; empty: it is tried.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Statement:
     extras: tuple[Extra, ...] = ()
     needs: tuple[str, ...] = ()
     status: str = "proved"
+    untested: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,50 @@ class Derivation:
 
 
 @dataclass(frozen=True)
+class Gradient:
+    """What a gradient kernel of a phase computes, and why: the pullback of a gradient g of the result.
+
+    ``definitions`` are the named intermediates and the results, in the order in which they are computed; ``results`` gives for each
+    differentiable input the name of its gradient's definition. ``lines`` go from the derivative of ``Σ g·f`` in any direction to
+    ``Σ direction·gradient``; ``along_curves`` is the same for every curve of inputs, the form in which gradients compose.
+    """
+
+    phase: str
+    title: str
+    variant: Options
+    definitions: tuple[Definition, ...]
+    results: Mapping[str, str]
+    lines: tuple[Line, ...]
+    statements: tuple[Statement, ...]
+    along_curves: Theorem
+
+    def render(self, form: str = "text") -> str:
+        """The gradient's derivation as text, markdown, latex or json."""
+        from kernelproof.symbolic.printing.derivation import render
+
+        return render(self, form)
+
+    def sympy(self) -> tuple[Any, ...]:
+        """The definitions of the stages and the lines that are equations as SymPy equations, for going on in SymPy."""
+        from kernelproof.symbolic.printing.derivation import equations_of
+        from kernelproof.symbolic.to_sympy import Bridge
+
+        stages = [formula for definition in self.definitions for formula in equations_of(definition)]
+        lines = [line.theorem.conclusion for line in self.lines if line.theorem.conclusion.name == "eq"]
+        return tuple(Bridge().equation(formula) for formula in (*stages, *lines))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of definitions, lines and proofs."""
+        from kernelproof.symbolic.printing.derivation import derivation_fingerprint
+
+        return derivation_fingerprint(self)
+
+    def statement(self, name: str) -> Statement:
+        """The statement of an id."""
+        return next(found for found in self.statements if found.id == name)
+
+
+@dataclass(frozen=True)
 class Phase:
     """A phase of the contract."""
 
@@ -134,5 +179,6 @@ class Phase:
     @property
     def theorem_titles(self) -> dict[str, str]:
         """Ids and titles of the theorems of the default variant."""
-        derivation = self.build({name: option.default for name, option in self.variants.items()})
-        return {found.id: found.title for found in derivation.statements}
+        from kernelproof.symbolic.registry import derive
+
+        return {found.id: found.title for found in derive(self.name).statements}

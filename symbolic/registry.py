@@ -6,11 +6,22 @@ process.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 
 from kernelproof.symbolic.errors import InputError
-from kernelproof.symbolic.phase import Derivation, Phase
+from kernelproof.symbolic.gradients import activation as activation_gradient
+from kernelproof.symbolic.gradients import attention as attention_gradient
+from kernelproof.symbolic.gradients import embedding as embedding_gradient
+from kernelproof.symbolic.gradients import encoder_block as encoder_block_gradient
+from kernelproof.symbolic.gradients import feed_forward as feed_forward_gradient
+from kernelproof.symbolic.gradients import layer_norm as layer_norm_gradient
+from kernelproof.symbolic.gradients import multi_head_attention as multi_head_attention_gradient
+from kernelproof.symbolic.gradients import rms_norm as rms_norm_gradient
+from kernelproof.symbolic.gradients import rotary as rotary_gradient
+from kernelproof.symbolic.gradients import softmax as softmax_gradient
+from kernelproof.symbolic.phase import Derivation, Gradient, Options, Phase, Statement
 from kernelproof.symbolic.phases import (
     activation,
     attention,
@@ -24,6 +35,9 @@ from kernelproof.symbolic.phases import (
     rotary,
     softmax,
 )
+from kernelproof.symbolic.theorems import attention_lengths, attention_masks, attention_merge, attention_online, attention_variants
+from kernelproof.symbolic.theorems import encoder_block as block_theorems
+from kernelproof.symbolic.theorems import multi_head_attention as multi_head_theorems
 
 _PHASES = tuple(
     module.PHASE
@@ -32,6 +46,27 @@ _PHASES = tuple(
         layer_norm, rms_norm, encoder_block,
     )
 )
+#: gradients by phase; positional has no input to differentiate
+_GRADIENTS: dict[str, Callable[[Options], Gradient]] = {
+    "embedding": embedding_gradient.build,
+    "rotary": rotary_gradient.build,
+    "softmax": softmax_gradient.build,
+    "attention": attention_gradient.build,
+    "feed_forward": feed_forward_gradient.build,
+    "activation": activation_gradient.build,
+    "layer_norm": layer_norm_gradient.build,
+    "rms_norm": rms_norm_gradient.build,
+    "multi_head_attention": multi_head_attention_gradient.build,
+    "encoder_block": encoder_block_gradient.build,
+}
+#: theorems that stand in files of their own, by phase; each file is told the variant
+_MORE: dict[str, tuple[Callable[[Options], tuple[Statement, ...]], ...]] = {
+    "attention": tuple(
+        part.statements for part in (attention_masks, attention_lengths, attention_merge, attention_online, attention_variants)
+    ),
+    "multi_head_attention": (multi_head_theorems.statements,),
+    "encoder_block": (block_theorems.statements,),
+}
 #: variants that the contract names and this version does not have yet
 PLANNED = {
     "attention": ("grouped_query", "window", "alibi", "rotary", "softcap", "sinks"),
@@ -94,4 +129,27 @@ def derive(name: str, /, **variant: object) -> Derivation:
 
 @cache
 def _derived(name: str, variant: tuple[tuple[str, object], ...]) -> Derivation:
-    return phase(name).build(dict(variant))
+    made = phase(name).build(dict(variant))
+    more = tuple(found for statements in _MORE.get(name, ()) for found in statements(dict(variant)))
+    return replace(made, statements=(*made.statements, *more))
+
+
+def has_gradient(name: str) -> bool:
+    """Whether a phase has inputs to differentiate."""
+    return phase(name).name in _GRADIENTS
+
+
+def gradient(name: str, /, **variant: object) -> Gradient:
+    """The gradient of a phase: named intermediates, derivation, theorems.
+
+    Raises InputError for an unknown phase or variant, and for a phase without differentiable inputs.
+    """
+    full = check_variant(name, variant)
+    if not has_gradient(name):
+        raise InputError(f"gradient of {name}: it has no differentiable input; leave --vjp out")
+    return _pulled_back(name, tuple(sorted(full.items())))
+
+
+@cache
+def _pulled_back(name: str, variant: tuple[tuple[str, object], ...]) -> Gradient:
+    return _GRADIENTS[name](dict(variant))

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self, Union
 OPERATIONS: dict[str, int] = {
     "add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "pow": 2,
     "exp": 1, "log": 1, "sqrt": 1, "sin": 1, "cos": 1, "tanh": 1, "erf": 1,
-    "max": 2, "delta": 2, "pi": 0,
+    "max": 2, "delta": 2, "less": 2, "pi": 0,
 }
 FOLDS = ("sum", "max")
 TermLike = Union["Term", int, Fraction]
@@ -152,7 +152,10 @@ class Entry(Term):
 
 
 class Op(Term):
-    """An operation of :data:`OPERATIONS` on terms. ``delta(a, b)`` is 1 where a = b, else 0; a power has a literal natural exponent."""
+    """An operation of :data:`OPERATIONS` on terms. A power has a literal natural exponent.
+
+    ``delta(a, b)`` is 1 where a = b, else 0; ``less(a, b)`` is 1 where a < b, else 0.
+    """
 
     __match_args__ = ("name", "args")
     __slots__ = __match_args__
@@ -185,7 +188,7 @@ class Fold(Term):
     def __new__(cls, kind: str, var: Var, size: TermLike, body: TermLike, guard: TermLike = 1) -> Self:
         if kind not in FOLDS:
             raise TypeError(f"fold {kind!r}: not one of {FOLDS}")
-        return super().__new__(cls, kind, _index(var), term(size), term(body), term(guard))
+        return super().__new__(cls, kind, index_variable(var), term(size), term(body), term(guard))
 
 
 class Lambda(Node):
@@ -199,7 +202,7 @@ class Lambda(Node):
     def __new__(cls, params: tuple[Var, ...], body: TermLike) -> Self:
         if len(set(params)) != len(params):
             raise TypeError(f"parameters {params!r} of a lambda: expected different ones")
-        return super().__new__(cls, tuple(_index(param) for param in params), term(body))
+        return super().__new__(cls, tuple(index_variable(param) for param in params), term(body))
 
 
 class Call(Term):
@@ -227,8 +230,8 @@ def term(value: object) -> Term:
     raise TypeError(f"{value!r} is not a term, an integer or a fraction")
 
 
-def _index(var: object) -> Var:
-    """A variable that may be bound: it runs over all reals or a range, so it must not be a size, which rules take for natural."""
+def index_variable(var: object) -> Var:
+    """The variable, if it may be bound: it runs over all reals or a range, so it must not be a size, which rules take for natural."""
     if not isinstance(var, Var) or var.kind != "real":
         raise TypeError(f"bound variable {var!r}: expected a variable that is not a size")
     return var
@@ -284,6 +287,11 @@ def sqrt(argument: TermLike) -> Op:
 def delta(left: TermLike, right: TermLike) -> Op:
     """Kronecker delta."""
     return Op("delta", term(left), term(right))
+
+
+def less(left: TermLike, right: TermLike) -> Op:
+    """1 where left < right, else 0."""
+    return Op("less", term(left), term(right))
 
 
 PI = Op("pi")

@@ -15,13 +15,14 @@ from collections.abc import Mapping
 import sympy
 
 from kernelproof.symbolic.core.definitions import definition_of, instance
-from kernelproof.symbolic.core.formulas import Formula
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.terms import Call, Entry, Fold, Num, Op, Term, Var
+from kernelproof.symbolic.formulas import Formula
+from kernelproof.symbolic.terms import ONE, Call, Entry, Fold, Num, Op, Term, Var
 
 _FUNCTIONS = {
     "exp": sympy.exp, "log": sympy.log, "sqrt": sympy.sqrt, "sin": sympy.sin, "cos": sympy.cos, "tanh": sympy.tanh, "erf": sympy.erf,
     "max": sympy.Max, "delta": sympy.KroneckerDelta,
+    "less": lambda a, b: sympy.Piecewise((1, a < b), (0, True)),
 }
 
 
@@ -82,13 +83,21 @@ class Bridge:
     def _fold(self, value: Fold, bound: Mapping[Var, sympy.Expr]) -> sympy.Expr:
         length = self.term(value.size, bound)
         if length.is_Integer:
-            parts = [self.term(value.body, {**bound, value.var: sympy.Integer(at)}) for at in range(int(length))]
+            places = [{**bound, value.var: sympy.Integer(at)} for at in range(int(length))]
+            guards = [self.term(value.guard, at) for at in places]
+            found = [(self.term(value.body, at), guard) for at, guard in zip(places, guards, strict=True) if guard != 0]
+            if not all(guard.is_number for _, guard in found):
+                pairs = [sympy.Tuple(part, sympy.Ne(guard, 0)) for part, guard in found]
+                return sympy.Function(f"guarded_{value.kind}", real=True)(*pairs)
+            parts = [part for part, _ in found] or [sympy.Integer(0)]
             return sympy.Add(*parts) if value.kind == "sum" else sympy.Max(*parts)
         index = sympy.Dummy(value.var.name, integer=True, nonnegative=True)
         body = self.term(value.body, {**bound, value.var: index})
-        if value.kind == "sum":
+        guarded = value.guard is not ONE
+        if value.kind == "sum" and not guarded:
             return sympy.Sum(body, (index, 0, length - 1))
-        return sympy.Function("maximum", real=True)(body, index, length)
+        guard = (sympy.Ne(self.term(value.guard, {**bound, value.var: index}), 0),) if guarded else ()
+        return sympy.Function("maximum" if value.kind == "max" else "guarded_sum", real=True)(body, index, length, *guard)
 
     def _call(self, value: Call, bound: Mapping[Var, sympy.Expr]) -> sympy.Expr:
         if not self._unfolded:

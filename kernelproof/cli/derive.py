@@ -1,6 +1,7 @@
-"""``kernelproof derive``: print a derivation, and with ``--check`` the instance check of its theorems.
+"""``kernelproof derive``: print a derivation or a gradient, and with ``--check`` look at its theorems again, independently.
 
-The instance check is evidence at random concrete sizes, never a proof, and every form of the output says so.
+Each look is labelled as what it is: the second checker's replay is a *checked* proof; the others are evidence at random concrete sizes
+and say so.
 """
 
 from __future__ import annotations
@@ -10,50 +11,62 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kernelproof.cli.unbuilt import refuse
-
 if TYPE_CHECKING:
-    from kernelproof.numeric.instance import InstanceResult
-
-KIND = "instance: random concrete sizes, 50-digit arithmetic"
-LIMIT = "The independent second checker is not built yet: nothing in this table is a re-proof."
+    from kernelproof.numeric.rechecking import Row
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    refuse({"--vjp": arguments.vjp, "--check=full": arguments.check == "full"})
-    from kernelproof.symbolic.registry import derive, parse_variant
+    from kernelproof.symbolic.registry import derive, gradient, parse_variant
 
     variant = parse_variant(arguments.phase, arguments.variant)
-    derivation = derive(arguments.phase, **variant)
-    text = derivation.render(arguments.format)
+    source = gradient(arguments.phase, **variant) if arguments.vjp else derive(arguments.phase, **variant)
+    text = source.render(arguments.format)
     if arguments.check is None:
         print(text)
         return 0
 
-    from kernelproof.numeric.instance import check_derivation
+    from kernelproof.numeric.rechecking import KINDS, recheck
 
-    results = check_derivation(derivation)
-    print(_with_check(text, results, arguments.format))
-    verdicts = [result.verdict for result in results]
+    rows = recheck(source, full=arguments.check == "full")
+    print(_with_check(text, rows, KINDS, arguments.format))
+    verdicts = [row.verdict for row in rows]
     return 0 if "pass" in verdicts and "fail" not in verdicts else 1
 
 
-def _with_check(text: str, results: Sequence[InstanceResult], form: str) -> str:
-    """The derivation with the check after it, or for JSON inside it."""
+def _with_check(text: str, rows: Sequence[Row], kinds: dict[str, str], form: str) -> str:
+    """The derivation with the looks after it, or for JSON inside it."""
+    shown = [look for look in kinds if any(row.look == look for row in rows)]
     if form == "json":
-        rows = [{"theorem": r.theorem_id, "verdict": r.verdict, "detail": r.detail} for r in results]
-        whole = json.loads(text) | {"check": {"kind": KIND, "reproof": False, "results": rows}}
+        results = [{"theorem": row.theorem, "look": row.look, "verdict": row.verdict, "detail": row.detail} for row in rows]
+        whole = json.loads(text) | {"check": {"looks": {look: kinds[look] for look in shown}, "results": results}}
         return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
 
     from tabulate import tabulate
 
+    by_theorem: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        by_theorem.setdefault(row.theorem, {})[row.look] = row
     table = tabulate(
-        [(result.theorem_id, result.verdict, result.detail) for result in results],
-        headers=("theorem", "verdict", "detail"),
+        [
+            (theorem, *(found[look].verdict.replace("_", " ") if look in found else "" for look in shown))
+            for theorem, found in by_theorem.items()
+        ],
+        headers=("theorem", *shown),
         tablefmt="github" if form == "markdown" else "simple",
         disable_numparse=True,
     )
-    lines = [KIND, "", *table.splitlines(), "", LIMIT]
+    lines = [*(f"{look}: {kinds[look]}" for look in shown), "", *table.splitlines(), "", *_counts(rows, shown)]
+    lines += [f"{row.theorem}, {row.look}: {row.verdict}: {row.detail}" for row in rows if row.verdict in ("fail", "unknown")]
     if form == "latex":
         lines = [f"% {line}".rstrip() for line in lines]
     return "\n".join([text.rstrip("\n"), "", *lines])
+
+
+def _counts(rows: Sequence[Row], shown: Sequence[str]) -> list[str]:
+    """``replay: 12 pass``, one line for each look."""
+    lines = []
+    for look in shown:
+        verdicts = [row.verdict for row in rows if row.look == look]
+        counted = ", ".join(f"{verdicts.count(word)} {word.replace('_', ' ')}" for word in dict.fromkeys(sorted(verdicts)))
+        lines.append(f"{look}: {counted}")
+    return lines

@@ -81,18 +81,19 @@ def _derive(commands: Commands) -> None:
         "print the derivation of a phase, from its definition to the form that kernels compute",
         "softmax",
         "softmax --check",
+        "attention --vjp --check=full",
         "positional --variant layout=halves --format markdown",
     )
     _phase(parser)
     _variant(parser)
-    _vjp(parser, "derive the gradient kernel")
+    _vjp(parser, "derive the gradient")
     parser.add_argument(
         "--check",
         nargs="?",
         const="instance",
         choices=("instance", "full"),
         metavar="full",
-        help="evaluate the theorems at random concrete sizes in 50 digits; =full: by a second checker (not built yet)",
+        help="replay every proof with the second checker, and look at each theorem at random sizes; =full: with z3 as well",
     )
     parser.add_argument(
         "--format",
@@ -112,7 +113,7 @@ def _generate(commands: Commands) -> None:
     )
     _phase(parser)
     _variant(parser)
-    _vjp(parser, "generate the gradient kernel")
+    _vjp(parser, "generate the gradient kernel (not built yet)")
     parser.add_argument(
         "--backend", choices=BACKENDS, default="numpy", help="array library of the kernel (%(default)s)"
     )
@@ -136,7 +137,7 @@ def _verify(commands: Commands) -> None:
     )
     parser.add_argument("--phase", required=True, help="what the kernel computes; 'kernelproof phases' lists them")
     _variant(parser)
-    _vjp(parser, "TARGET is the gradient kernel")
+    _vjp(parser, "TARGET is the gradient kernel (not built yet)")
     parser.add_argument("--backend", choices=BACKENDS, default="numpy", help="of a generated target (%(default)s)")
     parser.add_argument(
         "--supports",
@@ -230,7 +231,7 @@ def _variant(parser: argparse.ArgumentParser) -> None:
 
 
 def _vjp(parser: argparse.ArgumentParser, meaning: str) -> None:
-    parser.add_argument("--vjp", action="store_true", help=f"{meaning} (not built yet)")
+    parser.add_argument("--vjp", action="store_true", help=meaning)
 
 
 def _path(text: str) -> Path:

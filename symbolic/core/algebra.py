@@ -18,8 +18,28 @@ from collections.abc import Iterable
 import sympy
 
 from kernelproof.symbolic.binding import canonical
+from kernelproof.symbolic.core.theorem import Made, Theorem, gathered, rule
 from kernelproof.symbolic.errors import ProofError
+from kernelproof.symbolic.formulas import equation
 from kernelproof.symbolic.terms import Num, Op, Term, is_natural
+
+EXPONENTIAL = "exp(a+b) = exp(a)·exp(b), exp > 0"
+
+
+@rule("arithmetic", premises=None, axiom={"exp": EXPONENTIAL})
+def arithmetic(premises: tuple[Theorem, ...], left: Term, right: Term, cofactors: tuple[Term, ...] = ()) -> Made:
+    """left = right by field arithmetic, exp(a+b) = exp(a)·exp(b) and equations e_i: left − right = Σ c_i (l_i − r_i)."""
+    equations = [premise for premise in premises if premise.conclusion.name == "eq"]
+    divisors = [premise for premise in premises if premise.conclusion.name in ("positive", "nonzero")]
+    if len(equations) + len(divisors) != len(premises) or len(equations) != len(cofactors):
+        raise ProofError("arithmetic: premises must be equations, one cofactor each, or positive/nonzero statements")
+    combination: Term = right
+    for given, cofactor in zip(equations, cofactors, strict=True):
+        combination = combination + cofactor * (given.left - given.right)
+    known = Arithmetic(premise.conclusion.terms[0] for premise in divisors)
+    if not known.equal(left, combination):
+        raise ProofError("arithmetic: the two sides are not shown equal")
+    return gathered(premises), equation(left, right)
 
 
 class Arithmetic:

@@ -7,14 +7,12 @@ calls only what was defined before, so nothing is defined by itself; the pattern
 from __future__ import annotations
 
 from kernelproof.symbolic.binding import alpha_equal, free_variables, functions_called, substitute, tensors
-from kernelproof.symbolic.core.equality import Premises
-from kernelproof.symbolic.core.theorem import Made, rule
+from kernelproof.symbolic.core.theorem import Made, Theorem, rule
 from kernelproof.symbolic.errors import ProofError
 from kernelproof.symbolic.formulas import Formula, equation, within
-from kernelproof.symbolic.functions import Clause, Definition, Parameter
+from kernelproof.symbolic.functions import Clause, Definition
 from kernelproof.symbolic.terms import Call, Op, Term, Var
 
-__all__ = ["Clause", "Definition", "Parameter", "define", "definition_of", "instance", "unfolding"]
 _DEFINITIONS: dict[str, Definition] = {}
 
 
@@ -42,8 +40,9 @@ def _check(definition: Definition) -> None:
         loose = (free_variables(clause.body) - set(indices)).union(*map(free_variables, lengths)) - scalars
         if loose or tensors(clause.body) - allowed or any(map(tensors, lengths)):
             raise ProofError(f"{definition.name!r}: it speaks of more than its parameters: {loose}, {tensors(clause.body) - allowed}")
-        if functions_called(clause.body) - set(_DEFINITIONS):
-            raise ProofError(f"{definition.name!r}: it calls what is not defined yet: {functions_called(clause.body)}")
+        called = functions_called(clause.body).union(*map(functions_called, lengths))
+        if called - set(_DEFINITIONS):
+            raise ProofError(f"{definition.name!r}: it calls what is not defined yet: {called}")
     if not _covers_once(definition.clauses):
         raise ProofError(f"{definition.name!r}: the patterns must be variables, or in the last place 2·i and 2·i+1, or i < a and a+i")
 
@@ -67,7 +66,7 @@ def definition_of(name: str) -> Definition:
 
 
 @rule("definition")
-def unfolding(premises: Premises, call: Term, which: int = 0) -> Made:
+def unfolding(premises: tuple[Theorem, ...], call: Term, which: int = 0) -> Made:
     """A call of a defined function equals its body with the arguments put in; of two clauses, where the index is in range."""
     if not isinstance(call, Call):
         raise ProofError(f"definition: a call was expected, got {call!r}")

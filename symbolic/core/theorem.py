@@ -16,15 +16,15 @@ from functools import wraps
 from types import MappingProxyType
 from typing import Any
 
-from kernelproof.symbolic.binding import alpha_equal, canonical, operations
+from kernelproof.symbolic.binding import canonical, operations
 from kernelproof.symbolic.errors import ProofError
 from kernelproof.symbolic.formulas import Formula
-from kernelproof.symbolic.terms import Node
+from kernelproof.symbolic.terms import Node, Term
 
 _SEAL = object()
 Made = tuple[Iterable[Formula], Formula]
-#: the axiom a rule rests on: none, a name, or names for the operations that occur in what it speaks of
-Axiom = str | Mapping[str, str] | None
+#: the axioms a rule rests on: none; names for the operations that occur in what it speaks of; or what its first argument says
+Axiom = Callable[[Any], frozenset[str]] | Mapping[str, str] | None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,16 +47,17 @@ class Theorem:
         raise TypeError("a theorem is not copied or pickled: replay its log")
 
     @property
-    def left(self) -> Any:
+    def left(self) -> Term:
         return self.conclusion.left
 
     @property
-    def right(self) -> Any:
+    def right(self) -> Term:
         return self.conclusion.right
 
-    def size(self) -> int:
-        """Number of rule applications in the log, shared ones counted once."""
-        return len(steps(self))
+    @property
+    def licence(self) -> str:
+        """What licenses the step: the name of the law where the rule is ``law``, else that of the rule."""
+        return str(self.arguments[0]) if self.rule == "law" else self.rule
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,15 @@ def rule(name: str, premises: int | None = 0, axiom: Axiom = None) -> Callable[[
 
         @wraps(function)
         def make(premises: Iterable[Theorem] = (), *arguments: Any) -> Theorem:
-            return _apply(name, tuple(premises), arguments)
+            return apply_rule(name, tuple(premises), arguments)
 
         return make
 
     return register
 
 
-def _apply(name: str, premises: tuple[Theorem, ...], given: tuple[Any, ...]) -> Theorem:
+def apply_rule(name: str, premises: tuple[Theorem, ...], given: tuple[Any, ...]) -> Theorem:
+    """What a rule of this name makes of premises and arguments."""
     if name not in RULES:
         raise ProofError(f"rule {name!r} does not exist")
     made = RULES[name]
@@ -104,8 +106,8 @@ def _apply(name: str, premises: tuple[Theorem, ...], given: tuple[Any, ...]) -> 
     hypotheses, conclusion = made.apply(premises, *arguments)
     kept = {canonical(formula): formula for formula in hypotheses}
     axioms = frozenset().union(*(premise.axioms for premise in premises))
-    if isinstance(made.axiom, str):
-        axioms |= {made.axiom}
+    if callable(made.axiom):
+        axioms |= made.axiom(arguments[0])
     elif made.axiom is not None:
         nodes = (conclusion, *(premise.conclusion for premise in premises), *_nodes(arguments))
         axioms |= {axiom for operation, axiom in made.axiom.items() if any(operation in operations(node) for node in nodes)}
@@ -132,36 +134,3 @@ def _nodes(argument: Any) -> list[Node]:
 def gathered(premises: Iterable[Theorem]) -> list[Formula]:
     """All hypotheses of the premises."""
     return [formula for premise in premises for formula in premise.hypotheses]
-
-
-def stated(premise: Theorem, name: str) -> Any:
-    """The first term of a premise that must be of this form."""
-    if premise.conclusion.name != name:
-        raise ProofError(f"a premise of the form '{name}' was expected, got {premise.conclusion!r}")
-    return premise.conclusion.terms[0]
-
-
-def steps(theorem: Theorem) -> list[Theorem]:
-    """The log, premises before what they support, each theorem once."""
-    done: dict[int, Theorem] = {}
-    stack = [theorem]
-    while stack:
-        waiting = [premise for premise in stack[-1].premises if id(premise) not in done]
-        if waiting:
-            stack.extend(reversed(waiting))
-        else:
-            current = stack.pop()
-            done.setdefault(id(current), current)
-    return list(done.values())
-
-
-def replay(theorem: Theorem) -> Theorem:
-    """Make the theorem again from its log; raises ProofError where a step does not hold or gives another statement."""
-    again: dict[int, Theorem] = {}
-    for step in steps(theorem):
-        new = _apply(step.rule, tuple(again[id(premise)] for premise in step.premises), step.arguments)
-        old, now = (set(map(canonical, side.hypotheses)) for side in (step, new))
-        if not alpha_equal(new.conclusion, step.conclusion) or old != now or new.axioms != step.axioms:
-            raise ProofError(f"replaying rule {step.rule!r} gives another theorem than the log says")
-        again[id(step)] = new
-    return again[id(theorem)]

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from kernelproof.symbolic.binding import positions, replace_at
-from kernelproof.symbolic.core.analysis import maximum_reflected, maximum_scaled, odd_function
+from kernelproof.symbolic.binding import at, positions, replace_at
+from kernelproof.symbolic.core.algebra import arithmetic
 from kernelproof.symbolic.core.definitions import define
-from kernelproof.symbolic.core.equality import arithmetic, assumption, positivity, symmetry
+from kernelproof.symbolic.core.logic import assumption, cases, symmetry
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.formulas import positive
+from kernelproof.symbolic.formulas import equation, positive
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement, VariantOption
-from kernelproof.symbolic.tactics import (
+from kernelproof.symbolic.tactics.rewriting import (
     Chain,
     Conversion,
     by_arithmetic,
@@ -27,10 +27,14 @@ from kernelproof.symbolic.tactics import (
     first,
     in_order,
     is_operation,
+    replaced,
     rewriting,
+    tried,
     unfold,
+    use,
 )
-from kernelproof.symbolic.terms import PI, ZERO, Entry, Lambda, Num, Op, Term, exp, size, sqrt, variables
+from kernelproof.symbolic.tactics.signs import positivity
+from kernelproof.symbolic.terms import ONE, PI, ZERO, Entry, Lambda, Num, Op, Term, exp, less, size, sqrt, variables
 
 n = size("n")
 i, a = variables("i c")
@@ -77,7 +81,7 @@ def _definition(name: str) -> Definition:
 DEFINITIONS = {name: _definition(name) for name in FORMULAS}
 
 
-def _odd(function: str) -> Conversion:
+def odd(function: str) -> Conversion:
     """f(c·(−z)…) = −f(…) for odd f, where the argument is minus something by arithmetic."""
 
     def convert(value: Term) -> Theorem:
@@ -86,7 +90,7 @@ def _odd(function: str) -> Conversion:
         (argument,) = value.args
         flipped = _flip(argument)
         there = first(by_only(argument, arithmetic((), argument, -flipped)))(value)
-        odd = odd_function((), function, flipped)
+        odd = use(f"{function}_odd", a=flipped)
         return in_order(lambda _: there, rewriting(odd))(value)
 
     return convert
@@ -107,15 +111,15 @@ def reflection(name: str) -> Theorem:
     start = definition.call({}, i) - definition.call({"x": Lambda((i,), -x)}, i)
     unfolded = everywhere(unfold(definition.name))
     if name == "relu":
-        return in_order(unfolded, rewriting(maximum_reflected((), x)))(start)
+        return in_order(unfolded, rewriting(use("maximum_reflected", a=x)))(start)
     if name == "silu":
         minus = -x
-        divisors = tuple(positivity((), 1 + exp(part)) for part in (minus, -minus))
+        divisors = tuple(positivity(1 + exp(part)) for part in (minus, -minus))
         return in_order(unfolded, by_arithmetic(x, *divisors))(start)
     function = "erf" if name == "gelu" else "tanh"
     body = unfolded(start)
-    reflected = next(part for _, part in positions(body.right.args[1]) if is_operation(part, function))
-    return in_order(lambda _: body, first(by_only(reflected, _odd(function)(reflected))), by_arithmetic(x))(start)
+    reflected = next(part for _, part in positions(at(body.right, (1,))) if is_operation(part, function))
+    return in_order(lambda _: body, first(by_only(reflected, odd(function)(reflected))), by_arithmetic(x))(start)
 
 
 def homogeneity() -> Theorem:
@@ -123,9 +127,31 @@ def homogeneity() -> Theorem:
     definition = DEFINITIONS["relu"]
     x = Entry("x", i)
     scaled = definition.call({"x": Lambda((i,), a * x)}, i)
-    rule = maximum_scaled((assumption((), positive(a)),), x)
+    rule = use("maximum_scaled", assumption((), positive(a)), c=a, a=x)
     back = first(rewriting(_folded(definition)))
     return in_order(unfold(definition.name), rewriting(rule), back)(scaled)
+
+
+def at_zero(name: str) -> Theorem:
+    """⊢ f(0)[i] = 0."""
+    definition = DEFINITIONS[name]
+    by_step = tried(rewriting(use("maximum_by_step", a=ZERO)))
+    return in_order(unfold(definition.name), by_step, by_arithmetic(ZERO))(definition.call({"x": Lambda((i,), ZERO)}, i))
+
+
+def relu_nonnegative() -> Theorem:
+    """⊢ 0 ≤ relu(x)[i]: relu(x) = [0 < x]·x, and the step is 0 or 1."""
+    x = Entry("x", i)
+    step = less(ZERO, x)
+    positive_there = replaced(use("less_means", a=ZERO, b=x), arithmetic((), x - ZERO, x))
+    one = use("positive_is_nonnegative", positive_there, a=x)
+    ends = []
+    for value, factor, sign in ((ZERO, ZERO, use("zero_nonnegative")), (ONE, x, one)):
+        known = assumption((), equation(step, value))
+        product = arithmetic((known,), step * x, factor, (x,))
+        ends.append(replaced(sign, symmetry((product,))))
+    whole = cases((use("less_is_indicator", a=ZERO, b=x), *ends))
+    return replaced(whole, symmetry((use("maximum_by_step", a=x),)), _folded(DEFINITIONS["relu"]))
 
 
 def _folded(definition: Definition) -> Theorem:
@@ -137,11 +163,19 @@ def build(variant: Options) -> Derivation:
     name = str(variant["activation"])
     definition = DEFINITIONS[name]
     chain = Chain(definition.call({}, i)).step(f"unfold {name}", unfold(definition.name))
-    statements = [Statement("activation.reflection", "f(x) − f(−x) = x", reflection(name), ((i, n),))]
+    over = ((i, n),)
+    statements = [
+        Statement("activation.reflection", "f(x) − f(−x) = x", reflection(name), over),
+        Statement("activation.at_zero", "f(0) = 0", at_zero(name), over),
+    ]
     if name == "relu":
-        statements.append(
-            Statement("activation.homogeneity", "relu(c·x) = c·relu(x) for c > 0", homogeneity(), ((i, n),), (Extra("c", "positive"),))
-        )
+        statements += [
+            Statement("activation.homogeneity", "relu(c·x) = c·relu(x) for c > 0", homogeneity(), over, (Extra("c", "positive"),)),
+            Statement(
+                "activation.nonnegative", "relu is never negative", relu_nonnegative(), over,
+                untested="an inequality; equations are tried on kernels",
+            ),
+        ]
     return Derivation(
         phase="activation",
         title=PHASE.title,

@@ -11,13 +11,12 @@ maximum of the allowed ones (shift invariance), and one division at the end (the
 from __future__ import annotations
 
 from kernelproof.symbolic.core.definitions import define
-from kernelproof.symbolic.core.equality import assumption, instantiation, symmetry
-from kernelproof.symbolic.core.folds import fold_reindexed, sum_of_sums, sum_scaled
+from kernelproof.symbolic.core.logic import assumption, instantiation, symmetry
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.formulas import positive
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
-from kernelproof.symbolic.tactics import (
+from kernelproof.symbolic.tactics.rewriting import (
     Chain,
     as_differences,
     both_sides,
@@ -26,11 +25,12 @@ from kernelproof.symbolic.tactics import (
     first,
     in_order,
     inside,
-    of_rule,
+    part,
     rewriting,
     split_exponential,
     unfold,
 )
+from kernelproof.symbolic.tactics.sums import reindexed, sum_of_sums, sum_scaled
 from kernelproof.symbolic.terms import ONE, Entry, Lambda, Term, exp, maximum_of, size, total, variables
 
 n, m, d, e = size("n"), size("m"), size("d"), size("e")
@@ -68,15 +68,29 @@ DEFINITION = define(
     )
 )
 UNFOLD = unfold("attention")
+WEIGHTS = define(
+    Definition(
+        "attention_weights",
+        tuple(parameter for parameter in DEFINITION.parameters if parameter.name not in ("e", "v")),
+        (Clause((i, j), ((i, n), (j, m)), weight(i, j) / WHOLE),),
+        meaning="softmax of the scaled scores of the allowed keys",
+    )
+)
+
+
+def p(query: Term, key: Term) -> Term:
+    """P[i, j], the weight of a key."""
+    return WEIGHTS.call({}, query, key)
+
+
 PLAIN = DEFINITION.call({}, i, f)
 
 
 def deferred(value: Term) -> Theorem:
     """One division at the end, for any arguments."""
     opened = UNFOLD(value)
-    body = opened.right.body
-    numerator, divisor = body.args[0].args
-    return in_order(lambda _: opened, inside((2,), by_arithmetic(numerator * body.args[1] / divisor)), of_rule(sum_scaled))(value)
+    numerator, divisor, last = (part(opened.right, 2, *path) for path in ((0, 0), (0, 1), (1,)))
+    return in_order(lambda _: opened, inside((2,), by_arithmetic(numerator * last / divisor)), sum_scaled)(value)
 
 
 def row_sum_one() -> Theorem:
@@ -84,7 +98,7 @@ def row_sum_one() -> Theorem:
     start = DEFINITION.call({"v": Lambda((j, f), ONE)}, i, f)
     allowed = assumption((), positive(WHOLE))
     return in_order(
-        UNFOLD, inside((2,), by_arithmetic(weight(i, j) / WHOLE)), of_rule(sum_scaled), by_arithmetic(ONE, allowed)
+        UNFOLD, inside((2,), by_arithmetic(weight(i, j) / WHOLE)), sum_scaled, by_arithmetic(ONE, allowed)
     )(start)
 
 
@@ -95,10 +109,10 @@ def score_shift() -> Theorem:
     moved_weight = allow(i, j) * exp(score(i, j) + shift)
     split = first(split_exponential)(moved_weight * Entry("v", j, f))
     regroup = by_arithmetic(weight(i, j) * Entry("v", j, f) * exp(shift))
-    top = in_order(inside((2,), in_order(lambda _: split, regroup)), of_rule(sum_scaled))(total(j, m, moved_weight * Entry("v", j, f)))
+    top = in_order(inside((2,), in_order(lambda _: split, regroup)), sum_scaled)(total(j, m, moved_weight * Entry("v", j, f)))
     under = allow(i, l) * exp(score(i, l) + shift)
     bottom = in_order(
-        inside((2,), in_order(numerator, by_arithmetic(weight(i, l) * exp(shift)))), of_rule(sum_scaled)
+        inside((2,), in_order(numerator, by_arithmetic(weight(i, l) * exp(shift)))), sum_scaled
     )(total(l, m, under))
     quotient = top.left / bottom.left
     cancelled = in_order(first(rewriting(top)), first(rewriting(bottom)), by_arithmetic(plain.right))(quotient)
@@ -123,15 +137,14 @@ def permutation_equivariance() -> Theorem:
     inner = total(l, n, weight(si, l))
     outer = total(j, n, weight(si, j) / inner * Entry("v", j, f))
     to_moved = in_order(
-        UNFOLD, first(rewriting(fold_reindexed((), inner, "s"))), rewriting(fold_reindexed((), _with(outer, inner), "s"))
+        UNFOLD, first(rewriting(reindexed("s")(inner))), rewriting(reindexed("s")(_with(outer, inner)))
     )
     return both_sides(moved, plain, UNFOLD, to_moved)
 
 
 def _with(outer: Term, inner: Term) -> Term:
     """The outer sum with its divisor reindexed."""
-    reindexed: Term = first(rewriting(fold_reindexed((), inner, "s")))(outer).right
-    return reindexed
+    return first(rewriting(reindexed("s")(inner)))(outer).right
 
 
 def key_permutation() -> Theorem:
@@ -146,7 +159,7 @@ def key_permutation() -> Theorem:
     )
     outer = total(j, m, weight(i, j) / WHOLE * Entry("v", j, f))
     to_moved = in_order(
-        UNFOLD, first(rewriting(fold_reindexed((), WHOLE, "s"))), rewriting(fold_reindexed((), _with(outer, WHOLE), "s"))
+        UNFOLD, first(rewriting(reindexed("s")(WHOLE))), rewriting(reindexed("s")(_with(outer, WHOLE)))
     )
     return both_sides(moved, PLAIN, UNFOLD, to_moved)
 
@@ -159,7 +172,7 @@ def key_shift() -> Theorem:
     opened = deferred(moved)
     to_shifted = [
         in_order(
-            first(by_arithmetic(Entry("q", i, c) * Entry("k", key, c) + Entry("q", i, c) * u)), first(of_rule(sum_of_sums)),
+            first(by_arithmetic(Entry("q", i, c) * Entry("k", key, c) + Entry("q", i, c) * u)), first(sum_of_sums),
             by_arithmetic(score(i, key) + offset),
         )(scale * total(c, d, Entry("q", i, c) * (Entry("k", key, c) + u)) + Entry("bias", i, key))
         for key in (j, l)
@@ -177,8 +190,8 @@ def linearity() -> Theorem:
     other = DEFINITION.call({"v": Lambda((j, f), w)}, i, f)
     p = weight(i, j) / WHOLE
     to_sum = in_order(
-        UNFOLD, inside((2,), by_arithmetic(a * (p * v) + b * (p * w))), of_rule(sum_of_sums),
-        inside((0,), of_rule(sum_scaled)), inside((1,), of_rule(sum_scaled)),
+        UNFOLD, inside((2,), by_arithmetic(a * (p * v) + b * (p * w))), sum_of_sums,
+        inside((0,), sum_scaled), inside((1,), sum_scaled),
     )
     return both_sides(mixed, a * PLAIN + b * other, to_sum, everywhere(UNFOLD))
 

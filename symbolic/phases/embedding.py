@@ -6,11 +6,11 @@ Kernel form: the gather ``table[ids[t], c]``, licensed by the contraction of the
 from __future__ import annotations
 
 from kernelproof.symbolic.core.definitions import define
-from kernelproof.symbolic.core.folds import sum_delta
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
-from kernelproof.symbolic.tactics import Chain, both_sides, in_order, of_rule, unfold
+from kernelproof.symbolic.tactics.rewriting import Chain, both_sides, in_order, unfold
+from kernelproof.symbolic.tactics.sums import sum_delta
 from kernelproof.symbolic.terms import Entry, Lambda, Term, delta, size, total, variables
 
 n, vocab, d = size("n"), size("vocab"), size("d")
@@ -35,7 +35,7 @@ DEFINITION = define(
         meaning="the one-hot matrix of the ids times the table",
     )
 )
-GATHER = in_order(unfold("embedding"), of_rule(sum_delta))
+GATHER = in_order(unfold("embedding"), sum_delta)
 
 
 def one_hot_is_gather() -> Theorem:
@@ -60,7 +60,7 @@ def build(variant: Options) -> Derivation:
     """Derivation and theorems."""
     chain = Chain(DEFINITION.call({}, t, c))
     chain.step("unfold embedding", unfold("embedding"))
-    chain.step("a one-hot contraction is a gather", of_rule(sum_delta))
+    chain.step("a one-hot contraction is a gather", sum_delta)
     over = ((t, n), (c, d))
     return Derivation(
         phase="embedding",

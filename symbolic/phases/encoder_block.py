@@ -8,13 +8,13 @@ of the parts inside.
 from __future__ import annotations
 
 from kernelproof.symbolic.core.definitions import define
-from kernelproof.symbolic.core.equality import instantiation
+from kernelproof.symbolic.core.logic import instantiation
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement, VariantOption
 from kernelproof.symbolic.phases import activation, feed_forward, layer_norm, multi_head_attention
-from kernelproof.symbolic.tactics import Chain, both_sides, everywhere, first, in_order, rewriting, unfold
-from kernelproof.symbolic.terms import ONE, ZERO, Entry, Lambda, Term, size, total, variables
+from kernelproof.symbolic.tactics.rewriting import Chain, both_sides, everywhere, first, in_order, part, rewriting, unfold
+from kernelproof.symbolic.terms import ONE, ZERO, Call, Entry, Lambda, Term, size, total, variables
 
 n, heads, f, h = size("n"), size("heads"), size("f"), size("h")
 i, j, c = variables("i j c")
@@ -105,7 +105,9 @@ def mean_zero(definition: Definition) -> Theorem:
     plain: dict[str, Lambda | Term] = {"gain2": Lambda((c,), ONE), "bias2": Lambda((c,), ZERO)}
     start = total(c, D, definition.call(plain, i, c))
     opened = first(unfold(definition.name))(start)
-    row = dict(opened.right.body.arguments)["x"]
+    call = part(opened.right, 2)
+    assert isinstance(call, Call)
+    row = dict(call.arguments)["x"]
     mean = instantiation((layer_norm.mean_zero(),), {layer_norm.d: D}, {"x": row})
     return in_order(lambda _: opened, rewriting(mean))(start)
 

@@ -5,17 +5,33 @@ Source: Vaswani et al., arXiv:1706.03762, section 3.3. Kernel form: the definiti
 
 from __future__ import annotations
 
+from kernelproof.symbolic.core.algebra import arithmetic
 from kernelproof.symbolic.core.definitions import define
-from kernelproof.symbolic.core.folds import fold_reindexed, sum_scaled
+from kernelproof.symbolic.core.logic import assumption, instantiation, symmetry
 from kernelproof.symbolic.core.theorem import Theorem
+from kernelproof.symbolic.formulas import positive
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
 from kernelproof.symbolic.phases.activation import FORMULAS, OPTION
-from kernelproof.symbolic.tactics import Chain, both_sides, by_arithmetic, everywhere, first, in_order, of_rule, rewriting, unfold
+from kernelproof.symbolic.tactics.collect import by_sums, to_sums
+from kernelproof.symbolic.tactics.rewriting import (
+    Chain,
+    both_sides,
+    by_arithmetic,
+    everywhere,
+    first,
+    in_order,
+    replaced,
+    rewriting,
+    shown_as,
+    unfold,
+    use,
+)
+from kernelproof.symbolic.tactics.sums import reindexed, sum_scaled
 from kernelproof.symbolic.terms import ZERO, Entry, Lambda, Term, size, total, variables
 
 n, d, h = size("n"), size("d"), size("h")
-t, k, u, c = variables("t k u c")
+t, k, u, c, a = variables("t k u c a")
 
 
 def hidden(name: str) -> Term:
@@ -49,6 +65,11 @@ def position_wise(definition: Definition) -> Theorem:
     return both_sides(moved, definition.call({}, r_t, c), unfold(definition.name), unfold(definition.name))
 
 
+def permutation_equivariance(definition: Definition) -> Theorem:
+    """⊢ f(x∘s)[t, c] = f(x)[s[t], c], of which nothing is assumed; for a permutation s."""
+    return instantiation((position_wise(definition),), {}, {"r": Lambda((t,), Entry("s", t))})
+
+
 def hidden_permutation(definition: Definition) -> Theorem:
     """s permutes the hidden units ⊢ f(w1∘s, b1∘s, w2∘s) = f(w1, b1, w2)."""
     s_u = Entry("s", u)
@@ -58,7 +79,7 @@ def hidden_permutation(definition: Definition) -> Theorem:
         },
         t, c,
     )
-    to_moved = in_order(unfold(definition.name), first(of_rule(fold_reindexed, "s")))
+    to_moved = in_order(unfold(definition.name), first(reindexed("s")))
     return both_sides(moved, definition.call({}, t, c), unfold(definition.name), to_moved)
 
 
@@ -66,8 +87,29 @@ def at_zero(definition: Definition) -> Theorem:
     """⊢ f(0)[t, c] = Σ_u act(b1[u])·w2[u, c] + b2[c]."""
     start = definition.call({"x": Lambda((t, k), ZERO)}, t, c)
     inner = total(k, d, ZERO * Entry("w1", k, u)) + Entry("b1", u)
-    only_bias = in_order(first(of_rule(sum_scaled)), by_arithmetic(Entry("b1", u)))(inner)
+    only_bias = in_order(first(sum_scaled), by_arithmetic(Entry("b1", u)))(inner)
     return in_order(unfold(definition.name), everywhere(rewriting(only_bias)))(start)
+
+
+def homogeneity() -> Theorem:
+    """0 < a ⊢ f(a·x, a·b1, a·b2)[t, c] = a·f(x, b1, b2)[t, c] with relu."""
+    definition = DEFINITIONS["relu"]
+    scale = assumption((), positive(a))
+    scaled = {"x": Lambda((t, k), a * Entry("x", t, k)), "b1": Lambda((u,), a * Entry("b1", u)), "b2": Lambda((c,), a * Entry("b2", c))}
+    unit = total(k, d, Entry("x", t, k) * Entry("w1", k, u)) + Entry("b1", u)
+    grown = by_sums(total(k, d, a * Entry("x", t, k) * Entry("w1", k, u)) + a * Entry("b1", u), a * unit)
+    plain = unfold(definition.name)(definition.call({}, t, c))
+    return in_order(
+        unfold(definition.name), first(rewriting(grown)), first(rewriting(use("maximum_scaled", scale, c=a, a=unit))),
+        to_sums(a * plain.right), first(rewriting(symmetry((plain,)))),
+    )(definition.call(scaled, t, c))
+
+
+def homogeneity_without_biases() -> Theorem:
+    """0 < a ⊢ f(a·x)[t, c] = a·f(x)[t, c] with relu and zero biases."""
+    zero = {"b1": Lambda((u,), ZERO), "b2": Lambda((c,), ZERO)}
+    made = replaced(instantiation((homogeneity(),), {}, zero), arithmetic((), a * ZERO, ZERO))
+    return shown_as(made, made.left, a * DEFINITIONS["relu"].call(zero, t, c))
 
 
 def build(variant: Options) -> Derivation:
@@ -76,6 +118,11 @@ def build(variant: Options) -> Derivation:
     definition = DEFINITIONS[name]
     chain = Chain(definition.call({}, t, c)).step(f"unfold feed-forward with {name}", unfold(definition.name))
     over = ((t, n), (c, d))
+    factor = (Extra("a", "positive"),)
+    with_relu = (
+        Statement("feed_forward.homogeneity", "f(a·x) = a·f(x) for a > 0 and zero biases", homogeneity_without_biases(), over, factor),
+        Statement("feed_forward.scaled_biases", "x and the biases scaled by a > 0 scale the result", homogeneity(), over, factor),
+    )
     return Derivation(
         phase="feed_forward",
         title=PHASE.title,
@@ -91,7 +138,12 @@ def build(variant: Options) -> Derivation:
                 "feed_forward.hidden_permutation", "The order of the hidden units does not matter", hidden_permutation(definition), over,
                 (Extra("s", "permutation", (h,), h),),
             ),
+            Statement(
+                "feed_forward.permutation_equivariance", "Permuting the tokens permutes the result", permutation_equivariance(definition),
+                over, (Extra("s", "permutation", (n,), n),),
+            ),
             Statement("feed_forward.at_zero", "At zero only the biases speak", at_zero(definition), over),
+            *(with_relu if name == "relu" else ()),
         ),
         licences=(),
     )

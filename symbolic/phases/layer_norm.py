@@ -6,15 +6,15 @@ mean enters the variance only squared, which no one-pass form has.
 
 from __future__ import annotations
 
-from kernelproof.symbolic.core.analysis import root_scaled, root_squared
+from kernelproof.symbolic.binding import at
+from kernelproof.symbolic.core.algebra import arithmetic
 from kernelproof.symbolic.core.definitions import define
-from kernelproof.symbolic.core.equality import arithmetic, assumption, positivity
-from kernelproof.symbolic.core.folds import sum_scaled
+from kernelproof.symbolic.core.logic import assumption, instantiation
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.formulas import positive
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
-from kernelproof.symbolic.tactics import (
+from kernelproof.symbolic.tactics.rewriting import (
     Chain,
     both_sides,
     by_arithmetic,
@@ -22,11 +22,14 @@ from kernelproof.symbolic.tactics import (
     first,
     in_order,
     inside,
-    linear_sum,
+    replaced,
     rewriting,
     unfold,
+    use,
 )
-from kernelproof.symbolic.terms import ONE, ZERO, Entry, Lambda, Term, size, sqrt, total, variables
+from kernelproof.symbolic.tactics.signs import positivity
+from kernelproof.symbolic.tactics.sums import linear_sum, sum_scaled
+from kernelproof.symbolic.terms import ONE, ZERO, Entry, Lambda, Term, size, sqrt, term, total, variables
 
 d = size("d")
 c, k, l, a, eps = variables("c k l a eps")
@@ -75,12 +78,12 @@ def mean_square() -> Theorem:
     """0 < d, 0 < σ² + ε ⊢ Σ_c layer_norm(x, 1, 0)[c]² / d = σ² / (σ² + ε)."""
     spread = VARIANCE + eps
     good = assumption((), positive(spread))
-    root = root_squared((good,))
+    root = use("root_squared", good, a=spread)
     start = total(c, d, DEFINITION.call(PLAIN, c) ** 2) / d
     square = (x(c) - MEAN) ** 2 / spread
-    divisors = (root, positivity((good,), sqrt(spread)), good)
+    divisors = (root, positivity(sqrt(spread), good), good)
     unfolded = first(unfold("layer_norm"))(start)
-    body = unfolded.right.args[0].body
+    body = term(at(unfolded.right, (0, 2)))
     # (y/r)² = y²/s because r·r = s: the difference is y²·(s − r²)/(r²·s)
     deviation = x(c) - MEAN
     cofactor = -(deviation**2) / (sqrt(spread) * sqrt(spread) * spread)
@@ -110,9 +113,9 @@ def scale_invariance() -> Theorem:
     squares = arithmetic((), (a * x(l) - a * MEAN) ** 2, a**2 * (x(l) - MEAN) ** 2)
     spread = a**2 * total(l, d, (x(l) - MEAN) ** 2) / d + a**2 * eps
     together = arithmetic((), spread, a**2 * (VARIANCE + eps))
-    root = root_scaled((scale,), VARIANCE + eps)
+    root = use("root_scaled", scale, c=a, a=VARIANCE + eps)
     plain = unfold("layer_norm")(DEFINITION.call({}, c))
-    divisors = (scale, positivity((good,), sqrt(VARIANCE + eps)))
+    divisors = (scale, positivity(sqrt(VARIANCE + eps), good))
     to_plain = in_order(
         unfold("layer_norm"), everywhere(rewriting(mean)), everywhere(rewriting(squares)), _scaled_at_squares,
         first(rewriting(together)), first(rewriting(root)), by_arithmetic(plain.right, *divisors),
@@ -123,7 +126,25 @@ def scale_invariance() -> Theorem:
 def _scaled_at_squares(value: Term) -> Theorem:
     """Σ a²·f = a²·Σ f at the one sum that has a² in front."""
     fold = total(l, d, a**2 * (x(l) - MEAN) ** 2)
-    return first(rewriting(sum_scaled((), fold)))(value)
+    return first(rewriting(sum_scaled(fold)))(value)
+
+
+def sign_flip() -> Theorem:
+    """⊢ layer_norm(−x, gain, −bias)[c] = −layer_norm(x, gain, bias)[c]."""
+    start = DEFINITION.call({"x": Lambda((c,), -x(c)), "bias": Lambda((c,), -Entry("bias", c))}, c)
+    mean = in_order(first(sum_scaled), by_arithmetic(-MEAN))(total(k, d, -x(k)) / d)
+    square = arithmetic((), (-x(l) - -MEAN) ** 2, (x(l) - MEAN) ** 2)
+    plain = unfold("layer_norm")(DEFINITION.call({}, c))
+    to_plain = in_order(
+        unfold("layer_norm"), everywhere(rewriting(mean)), first(rewriting(square)), by_arithmetic(-plain.right),
+    )
+    return both_sides(start, -DEFINITION.call({}, c), to_plain, first(unfold("layer_norm")))
+
+
+def negative_scale() -> Theorem:
+    """0 < a, 0 < σ² + ε ⊢ layer_norm(−a·x, −bias; a²·ε)[c] = −layer_norm(x; ε)[c]."""
+    flipped = instantiation((sign_flip(),), {eps: a**2 * eps}, {"x": Lambda((c,), a * x(c))})
+    return replaced(flipped, scale_invariance())
 
 
 def build(variant: Options) -> Derivation:
@@ -146,6 +167,11 @@ def build(variant: Options) -> Derivation:
             Statement(
                 "layer_norm.scale_invariance", "Scaling the row by a and ε by a² changes nothing", scale_invariance(), over,
                 (Extra("a", "positive"),), needs=("eps",),
+            ),
+            Statement("layer_norm.sign_flip", "Reversing the row and the bias reverses the result", sign_flip(), over),
+            Statement(
+                "layer_norm.negative_scale", "Scaling the row by −a, the bias by −1 and ε by a² reverses the result", negative_scale(),
+                over, (Extra("a", "positive"),), needs=("eps",),
             ),
         ),
         licences=(),

@@ -8,13 +8,13 @@ form of attention inside.
 from __future__ import annotations
 
 from kernelproof.symbolic.core.definitions import define
-from kernelproof.symbolic.core.equality import instantiation
-from kernelproof.symbolic.core.folds import sum_of_sums, sum_scaled
+from kernelproof.symbolic.core.logic import instantiation
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
 from kernelproof.symbolic.phases import attention
-from kernelproof.symbolic.tactics import Chain, both_sides, by_arithmetic, everywhere, first, in_order, inside, of_rule, rewriting, unfold
+from kernelproof.symbolic.tactics.rewriting import Chain, both_sides, by_arithmetic, everywhere, first, in_order, inside, rewriting, unfold
+from kernelproof.symbolic.tactics.sums import sum_of_sums, sum_scaled
 from kernelproof.symbolic.terms import Entry, Lambda, size, sqrt, total, variables
 
 n, heads, f = size("n"), size("heads"), size("f")
@@ -76,7 +76,7 @@ def linearity() -> Theorem:
     other = DEFINITION.call({"w_o": Lambda((j, c), w)}, i, c)
     row = hd * f + g
     product = s_ * (HEAD * Entry("w_o", row, c)) + t_ * (HEAD * Entry("w", row, c))
-    pull = in_order(of_rule(sum_of_sums), inside((0,), of_rule(sum_scaled)), inside((1,), of_rule(sum_scaled)))
+    pull = in_order(sum_of_sums, inside((0,), sum_scaled), inside((1,), sum_scaled))
     to_sum = in_order(UNFOLD, inside((2, 2), by_arithmetic(product)), inside((2,), pull), pull)
     return both_sides(mixed, s_ * DEFINITION.call({}, i, c) + t_ * other, to_sum, everywhere(UNFOLD))
 

@@ -5,16 +5,18 @@ Source: Zhang and Sennrich, arXiv:1910.07467. It has no shift and no mean theore
 
 from __future__ import annotations
 
-from kernelproof.symbolic.core.analysis import root_scaled, root_squared
+from kernelproof.symbolic.binding import at
+from kernelproof.symbolic.core.algebra import arithmetic
 from kernelproof.symbolic.core.definitions import define
-from kernelproof.symbolic.core.equality import arithmetic, assumption, positivity
-from kernelproof.symbolic.core.folds import sum_scaled
+from kernelproof.symbolic.core.logic import assumption, instantiation
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.formulas import positive
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
-from kernelproof.symbolic.tactics import Chain, both_sides, by_arithmetic, first, in_order, linear_sum, rewriting, unfold
-from kernelproof.symbolic.terms import ONE, Entry, Lambda, Term, size, sqrt, total, variables
+from kernelproof.symbolic.tactics.rewriting import Chain, both_sides, by_arithmetic, first, in_order, replaced, rewriting, unfold, use
+from kernelproof.symbolic.tactics.signs import positivity
+from kernelproof.symbolic.tactics.sums import linear_sum, sum_scaled
+from kernelproof.symbolic.terms import ONE, Entry, Lambda, Term, size, sqrt, term, total, variables
 
 d = size("d")
 c, k, a, eps = variables("c k a eps")
@@ -47,8 +49,8 @@ def mean_square() -> Theorem:
     unfolded = first(unfold("rms_norm"))(start)
     root = sqrt(spread)
     cofactor = -(x(c) ** 2) / (root * root * spread)
-    divisors = (root_squared((GOOD,)), positivity((GOOD,), root), GOOD)
-    squared = arithmetic(divisors, unfolded.right.args[0].body, x(c) ** 2 / spread, (cofactor,))
+    divisors = (use("root_squared", GOOD, a=spread), positivity(root, GOOD), GOOD)
+    squared = arithmetic(divisors, term(at(unfolded.right, (0, 2))), x(c) ** 2 / spread, (cofactor,))
     return in_order(
         lambda _: unfolded, first(rewriting(squared)), first(linear_sum), by_arithmetic(SQUARES / spread, GOOD)
     )(start)
@@ -59,14 +61,30 @@ def scale_invariance() -> Theorem:
     scale = assumption((), positive(a))
     start = DEFINITION.call({"x": Lambda((c,), a * x(c)), "eps": a**2 * eps}, c)
     square = arithmetic((), (a * x(k)) ** 2, a**2 * x(k) ** 2)
-    out = sum_scaled((), total(k, d, a**2 * x(k) ** 2))
+    out = sum_scaled(total(k, d, a**2 * x(k) ** 2))
     together = arithmetic((), out.right / d + a**2 * eps, a**2 * (SQUARES + eps))
     plain = unfold("rms_norm")(DEFINITION.call({}, c))
     to_plain = in_order(
         unfold("rms_norm"), first(rewriting(square)), first(rewriting(out)), first(rewriting(together)),
-        first(rewriting(root_scaled((scale,), SQUARES + eps))), by_arithmetic(plain.right, scale, positivity((GOOD,), sqrt(SQUARES + eps))),
+        first(rewriting(use("root_scaled", scale, c=a, a=SQUARES + eps))),
+        by_arithmetic(plain.right, scale, positivity(sqrt(SQUARES + eps), GOOD)),
     )
     return both_sides(start, DEFINITION.call({}, c), to_plain, lambda _: plain)
+
+
+def sign_flip() -> Theorem:
+    """⊢ rms_norm(−x)[c] = −rms_norm(x)[c]."""
+    start = DEFINITION.call({"x": Lambda((c,), -x(c))}, c)
+    square = arithmetic((), (-x(k)) ** 2, x(k) ** 2)
+    plain = unfold("rms_norm")(DEFINITION.call({}, c))
+    to_plain = in_order(unfold("rms_norm"), first(rewriting(square)), by_arithmetic(-plain.right))
+    return both_sides(start, -DEFINITION.call({}, c), to_plain, first(unfold("rms_norm")))
+
+
+def negative_scale() -> Theorem:
+    """0 < a, 0 < q + ε ⊢ rms_norm(−a·x; a²·ε)[c] = −rms_norm(x; ε)[c]."""
+    flipped = instantiation((sign_flip(),), {eps: a**2 * eps}, {"x": Lambda((c,), a * x(c))})
+    return replaced(flipped, scale_invariance())
 
 
 def build(variant: Options) -> Derivation:
@@ -82,6 +100,11 @@ def build(variant: Options) -> Derivation:
             Statement("rms_norm.mean_square", "Before the gain the mean square is q/(q+ε)", mean_square()),
             Statement(
                 "rms_norm.scale_invariance", "Scaling the row by a and ε by a² changes nothing", scale_invariance(), ((c, d),),
+                (Extra("a", "positive"),), needs=("eps",),
+            ),
+            Statement("rms_norm.sign_flip", "Reversing the row reverses the result", sign_flip(), ((c, d),)),
+            Statement(
+                "rms_norm.negative_scale", "Scaling the row by −a and ε by a² reverses the result", negative_scale(), ((c, d),),
                 (Extra("a", "positive"),), needs=("eps",),
             ),
         ),

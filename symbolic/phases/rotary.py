@@ -6,14 +6,14 @@ Source: Su et al., arXiv:2104.09864. Layout ``halves`` pairs channel i with h+i 
 
 from __future__ import annotations
 
-from kernelproof.symbolic.core.analysis import cosine_of_difference, sine_of_difference, unit_circle
+from kernelproof.symbolic.core.algebra import arithmetic
 from kernelproof.symbolic.core.definitions import define, unfolding
-from kernelproof.symbolic.core.equality import arithmetic, symmetry
+from kernelproof.symbolic.core.logic import symmetry
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.errors import ProofError
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
-from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement, VariantOption
-from kernelproof.symbolic.tactics import Chain, by_arithmetic, everywhere, first, in_order, inside, is_operation, rewriting
+from kernelproof.symbolic.phase import Clausal, Derivation, Options, Phase, VariantOption
+from kernelproof.symbolic.tactics.rewriting import Chain, by_arithmetic, everywhere, first, in_order, inside, is_operation, rewriting, use
 from kernelproof.symbolic.terms import Call, Entry, Lambda, Op, Term, exp, log, size, total, variables
 
 n, h = size("n"), size("h")
@@ -73,7 +73,7 @@ def norm_kept(layout: str) -> Theorem:
     call = DEFINITIONS[layout].call
     x1, x2 = Entry("x", p, one), Entry("x", p, two)
     start_term = call({}, p, one) ** 2 + call({}, p, two) ** 2
-    circle = unit_circle((), (start + p) * frequency(i))
+    circle = use("unit_circle", a=(start + p) * frequency(i))
     target = x1**2 + x2**2
     return in_order(UNFOLD, by_arithmetic(target, circle, cofactors=(target,)))(start_term)
 
@@ -87,7 +87,7 @@ def offset_only(layout: str) -> Theorem:
     a, b = (start + p) * frequency(i), (start + q) * frequency(i)
     product = call({}, p, one) * call(other, q, one) + call({}, p, two) * call(other, q, two)
     dot, wedge = x1 * y1 + x2 * y2, x2 * y1 - x1 * y2
-    cosine, sine = cosine_of_difference((), a, b), sine_of_difference((), a, b)
+    cosine, sine = use("cosine_of_difference", a=a, b=b), use("sine_of_difference", a=a, b=b)
     expanded = dot * cosine.right - wedge * sine.right
     gap = arithmetic((), a - b, (p - q) * frequency(i))
     body = in_order(
@@ -99,6 +99,8 @@ def offset_only(layout: str) -> Theorem:
 
 def build(variant: Options) -> Derivation:
     """Derivation and theorems."""
+    from kernelproof.symbolic.theorems.rotary import statements  # it speaks of the definitions above
+
     layout = str(variant["layout"])
     definition = DEFINITIONS[layout]
     clauses = []
@@ -111,13 +113,7 @@ def build(variant: Options) -> Derivation:
         variant=dict(variant),
         definition=definition,
         clauses=tuple(clauses),
-        statements=(
-            Statement("rotary.norm_kept", "The norm of each pair is kept", norm_kept(layout), ((p, n), (i, h))),
-            Statement(
-                "rotary.offset_only", "Scores of turned queries and keys depend on the offset only", offset_only(layout), ((p, n), (q, n)),
-                (Extra("y", "real", (n, 2 * h)),),
-            ),
-        ),
+        statements=statements(layout),
         licences=(),
     )
 

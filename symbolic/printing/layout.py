@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from kernelproof.symbolic.formulas import Formula
+from kernelproof.symbolic.formulas import Every, Formula
 from kernelproof.symbolic.terms import ONE, Call, Entry, Fold, Lambda, Num, Op, Term, Var
 
 
@@ -111,6 +111,8 @@ def _operation(value: Op, last: bool) -> tuple[Box, int]:
             return Box("sub", parts=(Box("name", "δ"), _listed(args))), ATOM
         case "pi":
             return Box("name", "π"), ATOM
+        case "less":
+            return row(sign("["), lay_out(args[0]), sign("<"), lay_out(args[1]), sign("]")), ATOM
     return row(word(value.name), bracketed(_listed(args))), ATOM
 
 
@@ -151,7 +153,7 @@ def _call(value: Call) -> Box:
     head: Box = word(value.function)
     if shown:
         head = row(head, bracketed(row(*_separated(shown))))
-    return Box("sub", parts=(head, _listed(value.indices)))
+    return Box("sub", parts=(head, _listed(value.indices))) if value.indices else head
 
 
 def _is_itself(name: str, given: Lambda) -> bool:
@@ -179,12 +181,19 @@ def _separated(boxes: list[Box]) -> list[Box]:
 
 def lay_out_formula(formula: Formula) -> Box:
     """The layout of a formula."""
+    if isinstance(formula, Every):
+        ranges = [row(Box("name", var.name), sign("<"), lay_out(length)) for var, length in formula.over]
+        return row(Box("prefix", "∀"), *_separated(ranges), sign(":"), lay_out_formula(formula.body))
+    if formula.name == "derivative":
+        return row(_operator(*formula.terms[:2]), sign("="), lay_out(formula.terms[2]))
     terms = [lay_out(part) for part in formula.terms]
     match formula.name:
         case "eq":
             return row(terms[0], sign("="), terms[1])
         case "positive":
             return row(terms[0], sign(">"), Box("number", "0"))
+        case "nonnegative":
+            return row(terms[0], sign("≥"), Box("number", "0"))
         case "nonzero":
             return row(terms[0], sign("≠"), Box("number", "0"))
         case "in":
@@ -194,6 +203,19 @@ def lay_out_formula(formula: Formula) -> Box:
         case "permutation":
             return row(Box("name", formula.tensor or ""), sign("permutes"), _below(formula.terms[0]))
     raise TypeError(f"{formula!r} has no layout")
+
+
+def lay_out_start(formula: Formula) -> Box:
+    """What a chain of equal terms starts with: the left side of an equation, or d/dt body at a point."""
+    return _operator(*formula.terms[:2]) if formula.name == "derivative" else lay_out(formula.left)
+
+
+def _operator(function: Lambda, point: Term) -> Box:
+    """d/dt body at t = p."""
+    (var,) = function.params
+    at = Box("sub", parts=(sign("|"), row(Box("name", var.name), sign("="), lay_out(point))))
+    operator = Box("fraction", parts=(Box("name", "d"), row(Box("name", "d"), Box("name", var.name))))
+    return row(operator, bracketed(lay_out(function.body)), at)
 
 
 def _below(length: Term) -> Box:

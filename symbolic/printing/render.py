@@ -6,17 +6,18 @@ import re
 from html import escape
 
 from kernelproof.symbolic.formulas import Formula
-from kernelproof.symbolic.printing.layout import Box, lay_out, lay_out_formula
+from kernelproof.symbolic.printing.layout import Box, lay_out, lay_out_formula, lay_out_start
 from kernelproof.symbolic.terms import Term
 
-_TEXT_SIGNS = {",": ", ", "·": "·", ".": ". "}
+_TEXT_SIGNS = {",": ", ", "·": "·", ".": ". ", ":": ": ", "[": "[", "]": "]", "|": "|"}
 _LATEX_NAMES = {
     "δ": r"\delta", "σ": r"\sigma", "π": r"\pi", "μ": r"\mu", "ω": r"\omega", "ε": r"\varepsilon", "ℤ": r"\mathbb{Z}", "…": r"\dots",
 }
 _LATEX_SIGNS = {
-    "−": " - ", "·": r" \cdot ", "≠": r" \neq ", "∈": r" \in ", ":=": " := ", "permutes": r" \text{ permutes } ", ",": ", ", ".": r".\, ",
+    "−": " - ", "·": r" \cdot ", "≠": r" \neq ", "∈": r" \in ", ":=": " := ", "permutes": r" \text{ permutes } ",
+    "≥": r" \geq ", ":": r":\, ", "[": "[", "]": "]", "|": r"\Big|", ",": ", ", ".": r".\, ",
 }
-_LATEX_PREFIXES = {"−": "-", "λ": r"\lambda "}
+_LATEX_PREFIXES = {"−": "-", "λ": r"\lambda ", "∀": r"\forall "}
 _FOLDS = {"sum": ("Σ", r"\sum", "∑"), "max": ("max", r"\max", "max")}
 
 
@@ -32,6 +33,16 @@ def text(value: Term | Formula) -> str:
 def latex(value: Term | Formula) -> str:
     """LaTeX for a display equation."""
     return _latex(_box(value))
+
+
+def text_of_start(formula: Formula) -> str:
+    """What a chain starts with, as text."""
+    return _text(lay_out_start(formula))
+
+
+def latex_of_start(formula: Formula) -> str:
+    """What a chain starts with, in LaTeX."""
+    return _latex(lay_out_start(formula))
 
 
 def mathml(value: Term | Formula) -> str:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
-from kernelproof.symbolic.binding import alpha_equal, at, positions
+from kernelproof.symbolic.binding import Path, alpha_equal, at, free_variables, positions, tensors
+from kernelproof.symbolic.core.algebra import arithmetic
 from kernelproof.symbolic.core.definitions import definition_of, unfolding
-from kernelproof.symbolic.core.equality import arithmetic, congruence, reflexivity, symmetry, transitivity
-from kernelproof.symbolic.core.folds import sum_constant, sum_delta, sum_of_sums, sum_scaled
+from kernelproof.symbolic.core.laws import LAWS, law
+from kernelproof.symbolic.core.logic import cut, reflexivity, replacement, symmetry, transitivity
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.terms import Call, Fold, Op, Term, term
+from kernelproof.symbolic.formulas import Formula
+from kernelproof.symbolic.terms import Call, Lambda, Op, Term, TermLike, term
 
 Conversion = Callable[[Term], Theorem]
 
@@ -29,9 +31,59 @@ def then(first: Theorem, *others: Theorem) -> Theorem:
     return first
 
 
-def of_rule(rule: Callable[..., Theorem], *arguments: Any) -> Conversion:
-    """The conversion of a rule that takes the term as its first argument."""
-    return lambda value: rule((), value, *arguments)
+def use(name: str, *premises: Theorem, **values: TermLike | Lambda) -> Theorem:
+    """A law with terms for its variables and lambdas for its tensors, by name; premises discharge its hypotheses."""
+    row = LAWS.get(name)
+    if row is None:
+        raise ProofError(f"law {name!r}: there is no such law")
+    formulas = (*row.hypotheses, row.conclusion)
+    named = {var.name: var for formula in formulas for var in free_variables(formula)}
+    known = {tensor for formula in formulas for tensor in tensors(formula)} | {str(formula.tensor) for formula in formulas}
+    terms = {named[key]: term(value) for key, value in values.items() if not isinstance(value, Lambda) and key in named}
+    lambdas = {key: value for key, value in values.items() if isinstance(value, Lambda) and key in known}
+    if len(terms) + len(lambdas) != len(values):
+        raise ProofError(f"law {name!r}: it has {sorted(named)} and tensors {sorted(known)}, not {sorted(values)}")
+    return law(premises, name, terms, lambdas)
+
+
+def congruence(given: Theorem, whole: Term, path: Path) -> Theorem:
+    """From a = b: a term with a at a position equals the term with b there."""
+    return replacement((reflexivity((), whole), given), (1, *path))
+
+
+def shown_as(theorem: Theorem, left: Term, right: Term | None = None) -> Theorem:
+    """The equation with the names of bound variables that these terms have."""
+    if theorem.left is not left:
+        theorem = transitivity((reflexivity((), left, theorem.left), theorem))
+    if right is not None and theorem.right is not right:
+        theorem = transitivity((theorem, reflexivity((), theorem.right, right)))
+    return theorem
+
+
+def discharged(theorem: Theorem, *lemmas: Theorem) -> Theorem:
+    """The theorem without the hypotheses that the lemmas show; a lemma that shows none of them is not used."""
+    for lemma in lemmas:
+        if any(alpha_equal(lemma.conclusion, formula) for formula in theorem.hypotheses):
+            theorem = cut((lemma, theorem))
+    return theorem
+
+
+def replaced(theorem: Theorem, *equations: Theorem) -> Theorem:
+    """The statement with left sides replaced by right sides, each equation wherever its left side stands."""
+    for equation in equations:
+        for path in occurrences(theorem.conclusion, equation.left):
+            theorem = replacement((theorem, equation), path)
+    return theorem
+
+
+def occurrences(formula: Formula, wanted: Term) -> list[Path]:
+    """Where a term stands in a formula, up to bound names; not inside another occurrence."""
+    found: list[Path] = []
+    for path, part in positions(formula):
+        inside = any(path[: len(outer)] == outer for outer in found)
+        if isinstance(part, Term) and not inside and alpha_equal(part, wanted):
+            found.append(path)
+    return found
 
 
 def by_arithmetic(target: Term, *premises: Theorem, cofactors: Iterable[Term] = ()) -> Conversion:
@@ -69,10 +121,40 @@ def first(conversion: Conversion) -> Conversion:
             if isinstance(part, Term):
                 try:
                     found = conversion(part)
-                    return found if not path else congruence((found,), value, path)
+                    return found if not path else congruence(found, value, path)
                 except ProofError:
                     continue
         raise ProofError("the step applies nowhere")
+
+    return convert
+
+
+def any_of(*conversions: Conversion) -> Conversion:
+    """The first of these that applies."""
+
+    def convert(value: Term) -> Theorem:
+        for conversion in conversions:
+            try:
+                return conversion(value)
+            except ProofError:
+                continue
+        raise ProofError("none of the steps applies")
+
+    return convert
+
+
+def tried(conversion: Conversion) -> Conversion:
+    """The conversion, or nothing where it does not apply."""
+    return any_of(conversion, lambda value: reflexivity((), value))
+
+
+def only_at(source: Term, target: Term) -> Conversion:
+    """source = target by arithmetic, at that very term."""
+
+    def convert(value: Term) -> Theorem:
+        if value is not source:
+            raise ProofError("another term")
+        return by_arithmetic(target)(value)
 
     return convert
 
@@ -125,21 +207,14 @@ def unfold(function: str, which: int | None = None) -> Conversion:
     return convert
 
 
-def linear_sum(value: Term) -> Theorem:
-    """Pull sums apart and constants out of a sum, at the root."""
-    if not (isinstance(value, Fold) and value.kind == "sum"):
-        raise ProofError("not a sum")
-    for rule in (sum_delta, sum_constant, sum_of_sums, sum_scaled):
-        try:
-            return rule((), value)
-        except ProofError:
-            continue
-    raise ProofError("the sum has no linear form")
+def part(value: Term, *path: int) -> Term:
+    """The term at a position."""
+    return term(at(value, path))
 
 
-def inside(path: tuple[int, ...], conversion: Conversion) -> Conversion:
+def inside(path: Path, conversion: Conversion) -> Conversion:
     """Apply at one position."""
-    return lambda value: congruence((conversion(term(at(value, path))),), value, path)
+    return lambda value: congruence(conversion(term(at(value, path))), value, path)
 
 
 def both_sides(left: Term, right: Term, to_left: Conversion, to_right: Conversion) -> Theorem:

@@ -21,7 +21,7 @@ from kernelproof.numeric.program import Axis, Operation, Program, Ref
 from kernelproof.numeric.reference import reference
 from kernelproof.numeric.rounding import arithmetic_for
 from kernelproof.symbolic.binding import canonical
-from kernelproof.symbolic.core.definitions import Parameter
+from kernelproof.symbolic.functions import Parameter
 from kernelproof.symbolic.terms import Entry, Op, Term, exp, maximum_of, size, variables
 
 F = np.float32

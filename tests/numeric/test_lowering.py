@@ -16,7 +16,7 @@ from kernelproof.numeric.lower import Lowering, LoweringError
 from kernelproof.numeric.program import Axis, Operation, Program, Ref
 from kernelproof.numeric.rounding import arithmetic_for
 from kernelproof.symbolic.binding import alpha_equal
-from kernelproof.symbolic.core.definitions import Parameter
+from kernelproof.symbolic.functions import Parameter
 from kernelproof.symbolic.registry import derive
 from kernelproof.symbolic.terms import Entry, Fold, Num, Term, Var, exp, maximum_of, size, total, variables
 

@@ -14,7 +14,7 @@ from kernelproof.numeric.lower import Lowering
 from kernelproof.numeric.printer import ArrayPrinter, PrinterError, proved_positive, size_code, sizes_in
 from kernelproof.numeric.program import Axis, Operation, Program, Ref
 from kernelproof.numeric.rounding import arithmetic_for
-from kernelproof.symbolic.core.definitions import Parameter
+from kernelproof.symbolic.functions import Parameter
 from kernelproof.symbolic.terms import ONE, PI, Entry, Num, Op, Term, Var, exp, log, maximum_of, size, sqrt, total, variables
 
 n, m, d, h = size("n"), size("m"), size("d"), size("h")

@@ -11,10 +11,24 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from evaluator import World
 from hypothesis import strategies as st
 
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define
+from kernelproof.symbolic.core.definitions import define
+from kernelproof.symbolic.formulas import (
+    Every,
+    Formula,
+    derivative,
+    equation,
+    every,
+    integer,
+    nonnegative,
+    nonzero,
+    permutation,
+    positive,
+    within,
+)
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
+from kernelproof.symbolic.soundness.evaluator import World, permuting
 from kernelproof.symbolic.terms import Call, Entry, Fold, Lambda, Num, Op, Term, Var, delta, size, total, variables
 
 INDICES = variables("i j k")
@@ -22,7 +36,7 @@ REALS = variables("a b i'")  # i' is what i is renamed to
 SIZES = (size("n"), size("m"))
 #: tensor -> number of indices; s and r stand for permutations and maps of a range
 TENSORS = {"x": 1, "f": 2, "s": 1}
-RATIONAL = ("add", "sub", "mul", "div", "neg", "max", "delta")
+RATIONAL = ("add", "sub", "mul", "div", "neg", "max", "delta", "less")
 ANALYTIC = ("exp", "sin", "cos", "sqrt", "tanh")
 
 _n, _t, _i, _k = size("n"), Var("t"), Var("i"), Var("k")
@@ -118,6 +132,36 @@ def lambdas(count: int, body: st.SearchStrategy[Term]) -> st.SearchStrategy[Lamb
     return st.builds(Lambda, st.permutations(INDICES).map(lambda order: tuple(order[:count])), body)
 
 
+@cache
+def plain_formulas(depth: int = 1) -> st.SearchStrategy[Formula]:
+    """Formulas about terms."""
+    part = terms(depth)
+    return st.one_of(
+        st.builds(equation, part, part), st.builds(positive, part), st.builds(nonnegative, part), st.builds(nonzero, part),
+        st.builds(integer, part), st.builds(within, st.sampled_from(INDICES), sizes()), st.builds(derivative, lambdas(1, part), part, part),
+    )
+
+
+@cache
+def statements_for_all(depth: int = 1) -> st.SearchStrategy[Every]:
+    """A formula for all of one or two ranges, whose lengths may speak of indices of the same name."""
+    lengths = st.lists(sizes(), min_size=1, max_size=2)
+    ranges = st.builds(lambda order, given: tuple(zip(order, given, strict=False)), st.permutations(INDICES), lengths)
+    return st.builds(every, ranges, plain_formulas(depth))
+
+
+@cache
+def formulas(depth: int = 1) -> st.SearchStrategy[Formula]:
+    """Formulas of every kind."""
+    return st.one_of(plain_formulas(depth), st.builds(permutation, st.just("s"), natural()), statements_for_all(depth))
+
+
+@cache
+def natural() -> st.SearchStrategy[Term]:
+    """Sizes, natural by form."""
+    return st.one_of(st.sampled_from(SIZES), st.builds(Num, st.integers(0, 2)))
+
+
 @st.composite
 def worlds(draw: Callable[..., Any], denominators: tuple[int, ...] = (1, 1, 2)) -> World:
     """Values of everything that :func:`terms` speaks of; s permutes {0, …, n−1} half of the time."""
@@ -129,16 +173,6 @@ def worlds(draw: Callable[..., Any], denominators: tuple[int, ...] = (1, 1, 2)) 
     if order is not None:
         world.tensors["s"] = permuting(order)
     return world
-
-
-def permuting(order: list[int]) -> Callable[[Any], Fraction]:
-    """A tensor that permutes a range and is anything outside."""
-
-    def entry(at: Any) -> Fraction:
-        inside = isinstance(at, Fraction) and at.denominator == 1 and 0 <= at < len(order)
-        return Fraction(order[int(at)] if inside else 7)
-
-    return entry
 
 
 def renamed(term: Any, pick: Callable[[], str]) -> Any:
@@ -164,4 +198,10 @@ def _renamed(node: Any, names: dict[Var, Var], pick: Callable[[], str]) -> Any:
         case Call(function, arguments, indices):
             given = tuple((name, _renamed(value, names, pick)) for name, value in arguments)
             return Call(function, given, tuple(_renamed(index, names, pick) for index in indices))
+        case Every(over, body):
+            below = {var: Var(pick()) for var, _ in over}
+            pairs = tuple((below[var], _renamed(length, names, pick)) for var, length in over)
+            return Every(pairs, _renamed(body, {**names, **below}, pick))
+        case Formula(name, tensor, parts):
+            return Formula(name, *(_renamed(part, names, pick) for part in parts), tensor=tensor)
     return node

@@ -1,75 +1,267 @@
-"""For each rule of the core, a strategy of theorems that it made from random premises and arguments, refusals included."""
+"""For each rule of the core, strategies of theorems that it made from random premises and arguments, refusals included."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from equality_strategies import ASSUMED, EQUALITY, Draw, delta_sums, natural
-from generators import INDICES, JOINED, PAIRED, PROBE, REALS, SIZES, folds, lambdas, sizes, sums, terms
+from fact_strategies import (
+    SMALL,
+    Draw,
+    a,
+    assumed,
+    b,
+    close_enough,
+    contexts,
+    facts,
+    i,
+    identities,
+    j,
+    k,
+    m,
+    n,
+    simple_facts,
+    statements,
+)
+from generators import (
+    ANALYTIC,
+    INDICES,
+    JOINED,
+    PAIRED,
+    PROBE,
+    RATIONAL,
+    REALS,
+    SIZES,
+    formulas,
+    lambdas,
+    natural,
+    sizes,
+    statements_for_all,
+    terms,
+)
+from hypothesis import assume
 from hypothesis import strategies as st
 
-from kernelproof.symbolic.core import analysis, definitions
-from kernelproof.symbolic.core import folds as rules_of_folds
+from kernelproof.symbolic.binding import substitute
+from kernelproof.symbolic.core import definitions, logic
+from kernelproof.symbolic.core.algebra import arithmetic as prove
+from kernelproof.symbolic.core.laws import law as use_law
 from kernelproof.symbolic.core.theorem import Theorem
-from kernelproof.symbolic.formulas import equation, integer, positive
-from kernelproof.symbolic.terms import ONE, PI, ZERO, Entry, Fold, Num, Op, Term, delta, total
+from kernelproof.symbolic.formulas import Formula, equation, every, integer, nonnegative, nonzero, positive, within
+from kernelproof.symbolic.tactics.rewriting import use
+from kernelproof.symbolic.tactics.sums import sum_constant, sum_delta
+from kernelproof.symbolic.terms import ONE, ZERO, Entry, Fold, Lambda, Num, Op, Term, Var, delta, less, total
 
-i, j, _ = INDICES
-a, b, _ = REALS
-n, m = SIZES
+ANY = RATIONAL + ANALYTIC
 
 
-def mostly_sums(body: Term) -> st.SearchStrategy[Term]:
-    """Sums of this body; maxima and guarded sums too, which must be refused."""
-    return st.one_of(sums(st.just(body)), sums(st.just(body)), folds(st.just(body)))
+# -- one strategy or more for each rule: a theorem that it made -------------------------------------------------------------------
 
 
 @st.composite
-def sum_of_sums(draw: Draw) -> Theorem:
-    body = draw(st.builds(lambda one, two, name: Op(name, one, two), terms(1), terms(1), st.sampled_from(("add", "sub"))))
-    return rules_of_folds.sum_of_sums((), draw(mostly_sums(body)))
+def reflexivity(draw: Draw) -> Theorem:
+    return logic.reflexivity((), draw(terms(3, ANY)))
 
 
 @st.composite
-def sum_scaled(draw: Draw) -> Theorem:
-    name = draw(st.sampled_from(("mul", "div", "neg")))
-    body = Op(name, *(draw(terms(1)) for _ in range(1 if name == "neg" else 2)))
-    return rules_of_folds.sum_scaled((), draw(mostly_sums(body)))
+def symmetry(draw: Draw) -> Theorem:
+    return logic.symmetry((draw(facts()),))
 
 
 @st.composite
-def sum_constant(draw: Draw) -> Theorem:
-    lengths = draw(st.sampled_from((n, n * m, Entry("x", j), n - 2, Num(2), ONE / 2)))
-    return rules_of_folds.sum_constant((), total(draw(st.sampled_from(INDICES)), lengths, draw(terms(1))))
+def transitivity(draw: Draw) -> Theorem:
+    first = draw(facts())
+    return logic.transitivity((first, assumed((), equation(first.right, draw(terms(1))))))
 
 
 @st.composite
-def sum_exchange(draw: Draw) -> Theorem:
-    return rules_of_folds.sum_exchange((), draw(sums(sums(terms(2)))))
+def replacement(draw: Draw) -> Theorem:
+    fact = draw(facts())
+    whole, path = draw(contexts(fact))
+    return logic.replacement((whole, fact), path)
 
 
 @st.composite
-def sum_split(draw: Draw) -> Theorem:
-    length = st.builds(lambda one, two: one + two, sizes(), sizes())
-    return rules_of_folds.sum_split((), draw(sums(terms(2), length)))
+def replacement_under_a_range(draw: Draw) -> Theorem:
+    """The case where a range is discharged, with lengths that may speak of an outer variable of the same name."""
+    var = draw(st.sampled_from((i, j)))
+    length = draw(st.sampled_from((Entry("x", i), Entry("x", j), n)))
+    inner = total(k, n, delta(k, var) * draw(st.sampled_from((ONE, a, Entry("f", k, var)))))
+    fact = sum_delta(inner)
+    guard = draw(st.sampled_from((ONE, delta(var, a), ONE)))
+    if draw(st.booleans()):
+        whole: Formula = every(((var, length),), draw(st.sampled_from((equation(inner, a), nonnegative(inner), within(inner, n)))))
+        return logic.replacement((assumed((), whole), fact), (1, 0))
+    fold = Fold(draw(st.sampled_from(("sum", "max"))), var, length, inner, guard)
+    return logic.replacement((logic.reflexivity((), fold), fact), (1, 2))
 
 
 @st.composite
-def sum_delta(draw: Draw) -> Theorem:
-    return rules_of_folds.sum_delta((), draw(delta_sums()))
+def replacement_under_an_index(draw: Draw) -> Theorem:
+    """An equation that holds for one value of an index, below a fold over that index or another."""
+    fact = draw(simple_facts())
+    body = draw(st.sampled_from((fact.left, fact.left * a)))
+    whole = Fold(draw(st.sampled_from(("sum", "max"))), draw(st.sampled_from(INDICES)), draw(natural()), body)
+    return logic.replacement((logic.reflexivity((), whole), fact), (1, 2) if body is fact.left else (1, 2, 0))
 
 
 @st.composite
-def fold_reindexed(draw: Draw) -> Theorem:
-    var = draw(st.sampled_from(INDICES))
-    body, guard = (draw(st.sampled_from((Entry("x", var), delta(var, 1), var, Entry("f", var, i), ONE))) for _ in range(2))
-    simple = Fold(draw(st.sampled_from(("sum", "max"))), var, draw(st.sampled_from((n, n, m))), body, guard)
-    return rules_of_folds.fold_reindexed((), draw(st.sampled_from((simple, draw(folds(terms(2), lengths=natural))))), "s")
+def instantiation(draw: Draw) -> Theorem:
+    values: dict[Var, Term] = {draw(st.sampled_from(INDICES + REALS)): draw(terms(1)) for _ in range(2)}
+    anything = st.one_of(natural(), st.sampled_from((Num(-1), n - 2, a, ONE / 2)))
+    values |= {size: draw(anything) for size in draw(st.sets(st.sampled_from(SIZES)))}
+    functions = {"x": draw(lambdas(1, terms(1))), "f": draw(lambdas(2, terms(1)))}
+    if draw(st.booleans()):
+        functions["s"] = Lambda((j,), Entry("r", j))
+    return logic.instantiation((draw(st.one_of(facts(), statements())),), values, functions)
 
 
 @st.composite
-def delta_same(draw: Draw) -> Theorem:
-    return rules_of_folds.delta_same((), draw(terms(2)))
+def instantiation_of_sizes(draw: Draw) -> Theorem:
+    """Σ_{j<n} a = n·a is false for n that are not natural."""
+    fact = sum_constant(total(j, draw(st.sampled_from((n, n + m, n * m))), a))
+    return logic.instantiation((fact,), {n: draw(st.sampled_from((m, Num(2), n * 2, n - 2, Num(-1), b, ONE / 2, -m)))}, {})
+
+
+@st.composite
+def assumption(draw: Draw) -> Theorem:
+    return assumed((), draw(formulas()))
+
+
+@st.composite
+def cut(draw: Draw) -> Theorem:
+    given = draw(st.one_of(facts(), statements()))
+    assume(given.hypotheses)
+    return logic.cut((assumed((), draw(st.sampled_from(given.hypotheses))), given))
+
+
+@st.composite
+def generalisation(draw: Draw) -> Theorem:
+    """Over indices with lengths that may be those of the hypotheses, others, or speak of the index outside."""
+    lengths = st.sampled_from((n, n, n, m, Num(2), n + m, Entry("x", i), Entry("x", j), i))
+    over = tuple((var, draw(lengths)) for var in draw(st.permutations(INDICES))[: draw(st.integers(1, 2))])
+    return logic.generalisation((draw(statements()),), over)
+
+
+@st.composite
+def specialisation(draw: Draw) -> Theorem:
+    """At indices that are called like what is bound, or lie outside."""
+    whole = draw(statements_for_all())
+    return logic.specialisation((assumed((), whole),), tuple(draw(st.one_of(terms(0), natural())) for _ in whole.over))
+
+
+@st.composite
+def cases(draw: Draw) -> Theorem:
+    """On an indicator, or on a term that is said to be one."""
+    value = draw(st.sampled_from((delta(i, j), less(i, j), less(a, b), Entry("x", i), a)))
+    either = assumed((), equation(value * value, value))
+    if isinstance(value, Op) and draw(st.booleans()):
+        either = use(f"{value.name}_is_indicator", a=value.args[0], b=value.args[1])
+    said = draw(st.sampled_from((equation(value * b, b), nonnegative(value), within(value, n), integer(value), positive(value))))
+    known = [assumed((), draw(st.sampled_from((equation(value, side), said)))) for side in (ZERO, ONE)]
+    branches = [fact if fact.conclusion is said else _case(value, side, fact, said) for side, fact in zip((ZERO, ONE), known, strict=True)]
+    return logic.cases((either, *branches))
+
+
+def _case(value: Term, side: Term, fact: Theorem, said: Formula) -> Theorem:
+    """The statement in the case where the value is the side, if arithmetic shows it or it is assumed of the side."""
+    if said.name == "eq":
+        return prove((fact,), said.left, said.right, (b,))
+    about = substitute_term(said, value, side)
+    return logic.replacement((assumed((), about), logic.symmetry((fact,))), (0,))
+
+
+def substitute_term(said: Formula, value: Term, side: Term) -> Formula:
+    """The statement with the side in its first place, where the value stands."""
+    assert said.terms[0] is value
+    return Formula(said.name, side, *said.terms[1:])
+
+
+@st.composite
+def induction(draw: Draw) -> Theorem:
+    """Base and step assumed, and proved where that is easy; hypotheses that speak of n must be refused."""
+    claim = draw(
+        st.sampled_from(
+            (
+                equation(total(j, n, a), n * a), equation(total(j, n, ONE), n), nonnegative(total(j, n, Entry("x", j) ** 2)),
+                equation(total(j, n, Entry("x", j)), a), integer(n), within(i, n), every(((i, n),), positive(n - i)),
+            )
+        )
+    )
+    base, step = (assumed((), substitute(claim, {n: value})) for value in (ZERO, n + 1))
+    if claim.name == "eq" and claim.right in (n * a, n) and draw(st.integers(0, 3)):
+        one = a if claim.right is n * a else ONE
+        at_zero = use("sum_empty", f=Lambda((j,), one))
+        base = logic.transitivity((at_zero, prove((), ZERO, substitute(claim, {n: ZERO}).right)))
+        last = use("sum_last", n=n, f=Lambda((j,), one))
+        given = assumed((), draw(st.sampled_from((claim, claim, substitute(claim, {n: m})))))
+        step = logic.transitivity((last, prove((given,), last.right, substitute(claim, {n: n + 1}).right, (ONE,))))
+    elif claim.name == "integer":
+        base = prove_integer()
+        step = assumed((), integer(n + 1))
+    return logic.induction((base, step), draw(st.sampled_from((n, n, m))), claim)
+
+
+def prove_integer() -> Theorem:
+    """0 is an integer: it is in {0}."""
+    first = use("first_in_range", use("one_positive"), n=1)
+    return use("index_is_integer", first, a=0, n=1)
+
+
+@st.composite
+def induction_on_true_claims(draw: Draw) -> Theorem:
+    """Σ_{j<n} c = n·c, with c that may speak of n, and of an assumption about n."""
+    fixed = draw(st.sampled_from((a, b, Entry("x", i), m, n, i)))
+    claim = equation(total(j, n, fixed), n * fixed)
+    at_zero = substitute(fixed, {n: ZERO})
+    base = logic.transitivity((use("sum_empty", f=Lambda((j,), at_zero)), prove((), ZERO, 0 * at_zero)))
+    last = use("sum_last", n=n, f=Lambda((j,), substitute(fixed, {n: n + 1})))
+    step = logic.transitivity((last, prove((assumed((), claim),), last.right, substitute(claim, {n: n + 1}).right, (ONE,))))
+    return logic.induction((base, step), n, claim)
+
+
+@st.composite
+def arithmetic(draw: Draw) -> Theorem:
+    value, divisor = draw(terms(2)), draw(terms(1))
+    known = assumed((), draw(st.sampled_from((nonzero, positive, integer)))(divisor))
+    return prove((known,), value * divisor / divisor, draw(close_enough(value)))
+
+
+@st.composite
+def arithmetic_with_equations(draw: Draw) -> Theorem:
+    fact, factor = draw(facts()), draw(terms(1))
+    left = draw(terms(1))
+    return prove((fact,), left + factor * fact.left, left + factor * fact.right, (factor,))
+
+
+@st.composite
+def arithmetic_of_exponentials(draw: Draw) -> Theorem:
+    return prove((), *draw(st.sampled_from(identities(draw(terms(1)), draw(terms(1))))))
+
+
+@st.composite
+def arithmetic_at_random(draw: Draw) -> Theorem:
+    """Two random terms: nearly always refused, so they are small and of few letters."""
+    premises = [assumed((), nonzero(draw(SMALL))) for _ in range(draw(st.integers(0, 2)))]
+    return prove(premises, draw(SMALL), draw(SMALL))
+
+
+@st.composite
+def law_with_premises(draw: Draw) -> Theorem:
+    """A law whose hypotheses are premises with hypotheses of their own, one of which may say the same twice."""
+    one = draw(terms(1))
+    two = draw(st.sampled_from((one, draw(terms(1)))))
+    given = [assumed((), positive(value)) for value in draw(st.sampled_from(((one,), (two,), (one, two), (two, one, one), ())))]
+    if draw(st.booleans()):
+        given = [logic.cut((assumed((), nonzero(a)), premise)) for premise in given]
+    name = draw(st.sampled_from(("sum_positive", "product_positive", "quotient_positive")))
+    return use_law(given, name, {a: one, b: two}, {})
+
+
+@st.composite
+def law_with_bound_names(draw: Draw) -> Theorem:
+    """Laws of folds and ranges with terms that speak of the variables which the law binds."""
+    body = Lambda((j,), draw(st.one_of(terms(1), st.just(Entry("f", j, i)))))
+    values: dict[Var, Term] = {Var("n", "size"): draw(natural()), Var("p"): draw(terms(0)), Var("m", "size"): draw(natural())}
+    name = draw(st.sampled_from(("sum_delta", "sum_last", "maximum_split", "maximum_is_bound", "total_nonnegative")))
+    return use_law((), name, values, {"f": body, "g": draw(lambdas(1, terms(1)))})
 
 
 @st.composite
@@ -89,58 +281,19 @@ def definition(draw: Draw) -> Theorem:
     return definitions.unfolding((), JOINED.call(arguments, at), draw(st.integers(0, 1)))
 
 
-def of_terms(made: Callable[..., Theorem], count: int) -> st.SearchStrategy[Theorem]:
-    return st.tuples(*[terms(1)] * count).map(lambda given: made((), *given))
-
-
-def with_positive(made: Callable[..., Theorem], count: int) -> st.SearchStrategy[Theorem]:
-    return st.tuples(*[terms(1)] * (count + 1)).map(lambda given: made((ASSUMED((), positive(given[0])),), *given[1:]))
-
-
-ANALYSIS = {
-    "sine_of_sum": of_terms(analysis.sine_of_sum, 2),
-    "cosine_of_sum": of_terms(analysis.cosine_of_sum, 2),
-    "sine_of_difference": of_terms(analysis.sine_of_difference, 2),
-    "cosine_of_difference": of_terms(analysis.cosine_of_difference, 2),
-    "unit_circle": of_terms(analysis.unit_circle, 1),
-    "turns_are_whole": of_terms(analysis.turns_are_whole, 2),
-    "root_squared": with_positive(analysis.root_squared, 0),
-    "root_scaled": with_positive(analysis.root_scaled, 1),
-    "odd_function": st.builds(lambda name, value: analysis.odd_function((), name, value), st.sampled_from(("erf", "tanh")), terms(1)),
-    "maximum_reflected": of_terms(analysis.maximum_reflected, 1),
-    "maximum_scaled": with_positive(analysis.maximum_scaled, 1),
-    "logarithm_of_exp": of_terms(analysis.logarithm_of_exp, 1),
-}
-
-
-@st.composite
-def whole_turns(draw: Draw) -> Theorem:
-    """sin and cos agree exactly where the angles differ by whole turns: such angles, and others."""
-    one, turns = draw(terms(1)), draw(st.integers(-2, 2))
-    other = draw(st.sampled_from((one + 2 * PI * turns, one + PI, PI - one, one)))
-    equal = tuple(ASSUMED((), equation(Op(name, one), Op(name, other))) for name in ("sin", "cos"))
-    return analysis.whole_turns(equal, one, other)
-
-
-@st.composite
-def pi_irrational(draw: Draw) -> Theorem:
-    value, turns = draw(terms(1)), draw(st.just(ZERO) | terms(1))
-    premises = (ASSUMED((), equation(value, 2 * PI * turns)), ASSUMED((), integer(value)), ASSUMED((), integer(turns)))
-    return analysis.pi_irrational(premises)
-
-
 RULE_STRATEGIES: dict[str, tuple[st.SearchStrategy[Theorem], ...]] = {
-    **EQUALITY,
-    "sum_of_sums": (sum_of_sums(),),
-    "sum_scaled": (sum_scaled(),),
-    "sum_constant": (sum_constant(),),
-    "sum_exchange": (sum_exchange(),),
-    "sum_split": (sum_split(),),
-    "sum_delta": (sum_delta(),),
-    "fold_reindexed": (fold_reindexed(),),
-    "delta_same": (delta_same(),),
+    "reflexivity": (reflexivity(),),
+    "symmetry": (symmetry(),),
+    "transitivity": (transitivity(),),
+    "replacement": (replacement(), replacement_under_a_range(), replacement_under_an_index()),
+    "instantiation": (instantiation(), instantiation_of_sizes()),
+    "assumption": (assumption(),),
+    "cut": (cut(),),
+    "generalisation": (generalisation(),),
+    "specialisation": (specialisation(),),
+    "cases": (cases(),),
+    "induction": (induction(), induction_on_true_claims()),
+    "arithmetic": (arithmetic(), arithmetic_with_equations(), arithmetic_of_exponentials(), arithmetic_at_random()),
+    "law": (law_with_premises(), law_with_bound_names()),
     "definition": (definition(),),
-    "whole_turns": (whole_turns(),),
-    "pi_irrational": (pi_irrational(),),
-    **{name: (strategy,) for name, strategy in ANALYSIS.items()},
 }

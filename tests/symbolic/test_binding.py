@@ -6,8 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from evaluator import World, same
-from generators import INDICES, REALS, TENSORS, lambdas, renamed, terms, worlds
+from generators import INDICES, REALS, TENSORS, formulas, lambdas, renamed, terms, worlds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,10 +21,11 @@ from kernelproof.symbolic.binding import (
     substitute,
     tensors,
 )
-from kernelproof.symbolic.formulas import permutation, within
+from kernelproof.symbolic.formulas import Formula, derivative, equation, every, permutation, positive, within
+from kernelproof.symbolic.soundness.evaluator import World, same
 from kernelproof.symbolic.terms import Entry, Fold, Lambda, Term, Var, exp, maximum_of, size, total, variables
 
-i, j, k, l, a = variables("i j k l a")
+i, j, k, l, a, b = variables("i j k l a b")
 n, m = size("n"), size("m")
 f = lambda *at: Entry("f", *at)  # noqa: E731
 
@@ -157,7 +157,62 @@ def test_a_lambda_put_in_is_not_captured() -> None:
     assert alpha_equal(below, Lambda((k,), (k + j) + j))
 
 
+@given(formulas(2))
+def test_renaming_by_hand_gives_the_same_canonical_formula(said: Formula) -> None:
+    fresh = count()
+    other = renamed(said, lambda: f"u{next(fresh)}")
+    assert alpha_equal(said, other) and canonical(said) is canonical(other) and free_variables(said) == free_variables(other)
+
+
+@given(formulas(2), terms(1), terms(1), lambdas(1, terms(1)), worlds())
+def test_substitution_into_a_formula_means_what_it_says(said: Formula, one: Term, two: Term, unary: Lambda, world: World) -> None:
+    """It holds with things put in just where it holds with variables and tensors of these values."""
+    values: dict[Var, Term] = {INDICES[0]: one, REALS[0]: two}
+    there = World(
+        world.variables | {var: world.value(put) for var, put in values.items()},
+        world.tensors | {"x": _tensor(world, unary)}, world.seed, world.denominators,
+    )
+    assert world.holds(substitute(said, values, {"x": unary})) == there.holds(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "put", "expected"),
+    [
+        (every(((j, n),), positive(f(j, a))), {a: j}, every(((k, n),), positive(f(k, j)))),
+        (every(((j, a),), positive(f(j, a))), {a: j}, every(((k, j),), positive(f(k, j)))),
+        (every(((j, n), (i, j)), positive(f(i, j))), {j: a}, every(((j, n), (i, a)), positive(f(i, j)))),
+        (every(((j, n), (i, m)), positive(f(i, j) + a)), {a: i * j}, every(((k, n), (l, m)), positive(f(l, k) + i * j))),
+        (derivative(Lambda((j,), f(j, a)), a, a), {a: j}, derivative(Lambda((k,), f(k, j)), j, j)),
+        (every(((j, n),), derivative(Lambda((i,), f(i, j) * a), a, j)), {a: i},
+         every(((k, n),), derivative(Lambda((l,), f(l, k) * i), i, k))),
+    ],
+)
+def test_binders_of_formulas_make_way(said: Formula, put: dict[Var, Term], expected: Formula) -> None:
+    assert alpha_equal(substitute(said, put), expected)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "equal"),
+    [
+        (every(((i, n),), positive(f(i, j))), every(((k, n),), positive(f(k, j))), True),
+        (every(((i, n),), positive(f(i, j))), every(((j, n),), positive(f(j, j))), False),
+        (every(((i, n), (j, m)), positive(f(i, j))), every(((j, n), (i, m)), positive(f(j, i))), True),
+        (every(((i, n), (j, m)), positive(f(i, j))), every(((j, m), (i, n)), positive(f(i, j))), False),
+        (every(((i, i),), positive(f(i, a))), every(((j, i),), positive(f(j, a))), True),
+        (every(((i, i),), positive(f(i, a))), every(((j, j),), positive(f(j, a))), False),
+        (every(((i, n), (j, i)), positive(f(i, j))), every(((k, n), (l, i)), positive(f(k, l))), True),
+        (every(((i, n), (j, i)), positive(f(i, j))), every(((k, n), (l, k)), positive(f(k, l))), False),
+        (derivative(Lambda((i,), f(i, j)), i, j), derivative(Lambda((k,), f(k, j)), i, j), True),
+        (derivative(Lambda((i,), f(i, j)), i, j), derivative(Lambda((j,), f(j, j)), i, j), False),
+        (every(((i, n),), every(((i, m),), positive(f(i, i)))), every(((i, n),), every(((j, m),), positive(f(j, j)))), True),
+    ],
+)
+def test_formulas_up_to_bound_names(one: Formula, two: Formula, equal: bool) -> None:
+    assert alpha_equal(one, two) is equal
+
+
 def test_formulas_are_substituted_as_well() -> None:
+    assert substitute(equation(a, b), {a: b, b: a}) is equation(b, a)
     assert substitute(within(i, n), {i: j}) is within(j, n)
     assert substitute(permutation("s", n), {n: m}) is permutation("s", m)
 
@@ -179,6 +234,8 @@ def test_positions_lead_where_they_say(value: Term) -> None:
 
 def test_binders_on_the_way() -> None:
     value = total(i, n, a + total(j, Entry("x", i), f(i, j)))
-    assert bound_on_path(value, (2, 1, 2)) == ((i, n), (j, Entry("x", i)))
-    assert bound_on_path(value, (0,)) == () and bound_on_path(value, (2, 1, 0)) == ((i, n),)
-    assert bound_on_path(Lambda((i, j), a), (0,)) == ((i, None), (j, None))
+    assert bound_on_path(value, (2, 1, 2)) == (((i, n),), ((j, Entry("x", i)),))
+    assert bound_on_path(value, (0,)) == () and bound_on_path(value, (2, 1, 0)) == (((i, n),),)
+    assert bound_on_path(Lambda((i, j), a), (0,)) == (((i, None), (j, None)),)
+    said = every(((i, n), (j, i)), equation(total(k, n, f(i, k)), a))
+    assert bound_on_path(said, (2, 0, 2)) == (((i, n), (j, i)), ((k, n),)) and bound_on_path(said, (1,)) == ()

@@ -1,4 +1,4 @@
-"""Tactics find the place and the order; a wrong one gives ProofError, never a theorem."""
+"""Tactics that combine conversions find the place and the order; a wrong one gives ProofError, never a theorem."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ import pytest
 from generators import JOINED, PAIRED
 
 from kernelproof.symbolic.binding import alpha_equal
-from kernelproof.symbolic.core.equality import arithmetic, assumption, reflexivity
-from kernelproof.symbolic.core.folds import sum_scaled
-from kernelproof.symbolic.core.theorem import replay
+from kernelproof.symbolic.core.algebra import arithmetic
+from kernelproof.symbolic.core.logic import assumption, reflexivity
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.formulas import equation
-from kernelproof.symbolic.tactics import (
+from kernelproof.symbolic.formulas import equation, positive
+from kernelproof.symbolic.logs import replay
+from kernelproof.symbolic.tactics.rewriting import (
     Chain,
     as_differences,
     both_sides,
     by_arithmetic,
     by_only,
+    discharged,
     everywhere,
     first,
     in_order,
     inside,
-    linear_sum,
-    of_rule,
+    occurrences,
+    replaced,
     rewriting,
     split_exponential,
     then,
+    tried,
     unfold,
+    use,
 )
+from kernelproof.symbolic.tactics.sums import linear_sum, sum_scaled
 from kernelproof.symbolic.terms import ZERO, Entry, delta, exp, size, total, variables
 
 a, b, c, i, j, k = variables("a b c i j k")
@@ -58,11 +62,19 @@ def test_rewriting_matches_up_to_bound_names() -> None:
 
 
 def test_conversions_in_order_and_inside() -> None:
-    made = in_order(inside((2,), by_arithmetic(a * x)), of_rule(sum_scaled))(total(j, n, x * a))
+    made = in_order(inside((2,), by_arithmetic(a * x)), sum_scaled)(total(j, n, x * a))
     assert made.right is a * total(j, n, x) and replay(made).conclusion is made.conclusion
     assert then(made, by_arithmetic(total(j, n, x) * a)(made.right)).right is total(j, n, x) * a
+    assert tried(split_exponential)(a).right is a and tried(split_exponential)(exp(a + b)).right is exp(a) * exp(b)
     with pytest.raises(ProofError):
         by_only(a, reflexivity((), a))(b)
+
+
+def test_statements_are_replaced_and_discharged() -> None:
+    made = replaced(assumption((), positive(a + a)), assumption((), equation(a, b)))
+    assert made.conclusion is positive(b + b)
+    assert occurrences(positive(a + a * a), a) == [(0, 0), (0, 1, 0), (0, 1, 1)]
+    assert discharged(use("positive_is_nonzero", a=exp(a)), use("exp_positive", a=a)).hypotheses == ()
 
 
 def test_unfolding_picks_the_clause_that_fits() -> None:
@@ -99,7 +111,7 @@ def test_both_sides_must_meet() -> None:
 
 
 def test_a_chain_goes_on_where_it_ended() -> None:
-    chain = Chain(total(j, n, a * x)).step("take a out", of_rule(sum_scaled)).step("turn", by_arithmetic(total(k, n, Entry("x", k)) * a))
+    chain = Chain(total(j, n, a * x)).step("take a out", sum_scaled).step("turn", by_arithmetic(total(k, n, Entry("x", k)) * a))
     assert alpha_equal(chain.theorem().left, chain.start) and chain.current is chain.theorem().right and len(chain.lines) == 2
     with pytest.raises(ProofError, match="does not start where the last one ended"):
         Chain(a).step("jump", lambda _: arithmetic((), b, b + ZERO))

@@ -12,7 +12,7 @@ from generators import INDICES, lambdas, terms
 from hypothesis import given
 
 from kernelproof.symbolic.errors import ProofError
-from kernelproof.symbolic.formulas import Formula, equation, permutation
+from kernelproof.symbolic.formulas import Formula, derivative, equation, every, permutation, positive
 from kernelproof.symbolic.terms import ONE, Call, Entry, Fold, Lambda, Node, Num, Op, Term, Var, is_size, size, term, total, variables
 
 i, j, a = variables("i j a")
@@ -28,7 +28,7 @@ def test_equal_trees_are_one_object() -> None:
 
 @given(terms(3), lambdas(2, terms(1)))
 def test_copies_are_the_same_object(value: Term, given: Lambda) -> None:
-    for node in (value, given, equation(value, value), permutation("s", value)):
+    for node in (value, given, equation(value, value), permutation("s", value), every(((INDICES[0], value),), positive(value))):
         assert copy.deepcopy(node) is node
         assert pickle.loads(pickle.dumps(node)) is node
 
@@ -70,6 +70,15 @@ def test_a_term_cannot_be_changed() -> None:
         lambda: Call("softmax", (("n", n),), (j,)),
         lambda: equation("a", a),
         lambda: permutation(a, n),
+        lambda: every((), positive(a)),
+        lambda: every(((j, n), (j, n)), positive(a)),
+        lambda: every(((n, n),), positive(a)),
+        lambda: every(((j, n),), permutation("s", n)),
+        lambda: every(((j, n),), a),
+        lambda: derivative(Lambda((i, j), a), a, a),
+        lambda: derivative(a, a, a),
+        lambda: derivative(Lambda((j,), a), Lambda((j,), a), a),
+        lambda: positive(Lambda((j,), a)),
     ],
 )
 def test_malformed_ones_are_refused(bad: Callable[[], Node]) -> None:
@@ -90,6 +99,8 @@ def test_only_a_permutation_speaks_of_a_tensor() -> None:
         Formula("permutation", n)
     with pytest.raises(ProofError):
         _ = permutation("s", n).left
+    with pytest.raises(ProofError):
+        _ = every(((j, n),), equation(a, a)).left
 
 
 def test_sizes_by_form() -> None:

@@ -48,3 +48,14 @@ def test_a_derivation_as_sympy_equations(phase: str) -> None:
     equations = derivation.sympy()
     assert len(equations) == len(derivation.clauses) + sum(len(clausal.lines) for clausal in derivation.clauses)
     assert all(isinstance(equation, sympy.Eq) for equation in equations)
+
+
+def test_a_guard_is_not_lost() -> None:
+    """max over allowed keys: with a symbolic mask SymPy has no such function, so it stays named, with its condition."""
+    from kernelproof.symbolic.terms import Entry, delta, maximum_of, size, variables
+
+    (j,) = variables("j")
+    guarded = maximum_of(j, size("n"), Entry("x", j), Entry("allow", j))
+    assert "allow" in str(to_sympy(guarded)) and "allow" in str(to_sympy(guarded, {"n": 2}))
+    decided = maximum_of(j, size("n"), Entry("x", j), delta(j, 1))
+    assert to_sympy(decided, {"n": 3}) == to_sympy(Entry("x", 1)) and to_sympy(decided, {"n": 1}) == 0

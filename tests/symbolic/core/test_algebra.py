@@ -6,16 +6,16 @@ from fractions import Fraction
 
 import pytest
 import sympy
-from equality_strategies import identities
-from evaluator import World, same
+from fact_strategies import identities
 from generators import terms, worlds
 from hypothesis import given, settings
 
-from kernelproof.symbolic.core.algebra import Arithmetic
-from kernelproof.symbolic.core.equality import arithmetic, assumption
+from kernelproof.symbolic.core.algebra import Arithmetic, arithmetic
+from kernelproof.symbolic.core.logic import assumption
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.errors import ProofError
 from kernelproof.symbolic.formulas import Formula, equation, nonzero, positive
+from kernelproof.symbolic.soundness.evaluator import World, same
 from kernelproof.symbolic.terms import ONE, PI, ZERO, Entry, Num, Op, Term, delta, exp, log, maximum_of, size, sqrt, term, total, variables
 
 a, b, c, i, j, k = variables("a b c i j k")

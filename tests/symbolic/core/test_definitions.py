@@ -6,12 +6,14 @@ import pytest
 from generators import JOINED, PAIRED, PROBE
 
 from kernelproof.symbolic.binding import alpha_equal
-from kernelproof.symbolic.core.definitions import Clause, Definition, Parameter, define, definition_of, unfolding
-from kernelproof.symbolic.core.equality import arithmetic, congruence
+from kernelproof.symbolic.core.algebra import arithmetic
+from kernelproof.symbolic.core.definitions import define, definition_of, unfolding
 from kernelproof.symbolic.errors import ProofError
 from kernelproof.symbolic.formulas import within
+from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phases import positional
-from kernelproof.symbolic.terms import ONE, ZERO, Call, Entry, Lambda, Num, Term, Var, size, total, variables
+from kernelproof.symbolic.tactics.rewriting import congruence
+from kernelproof.symbolic.terms import ONE, ZERO, Call, Entry, Lambda, Num, Term, Var, delta, size, total, variables
 
 i, j, k, a, p, q = variables("i j k a p q")
 n, m = size("n"), size("m")
@@ -62,6 +64,27 @@ def test_what_would_make_a_contradiction_is_refused(wrong: Definition, reason: s
         define(wrong)
     with pytest.raises(ProofError, match="is not defined"):  # and it leaves nothing behind
         definition_of(wrong.name)
+
+
+def self_reference(name: str) -> Definition:
+    """Two clauses for i < L and L + k with L = 1 − δ(f[0], 0), f the function itself."""
+    length = 1 - delta(Call(name, (), (ZERO,)), 0)
+    return Definition(name, (), (Clause((i,), ((i, length),), ZERO), Clause((length + k,), ((k, ONE),), ONE)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        self_reference("t_paradox"),
+        Definition("t_own_range", (), (Clause((i,), ((i, Call("t_own_range", (), (ZERO,))),), ZERO),)),
+        Definition("t_unknown_range", (N, X), (Clause((i,), ((i, Call("t_nowhere", (), (ZERO,))),), ZERO),)),
+    ],
+    ids=lambda wrong: wrong.name,
+)
+def test_a_range_that_calls_the_function_itself_is_refused(wrong: Definition) -> None:
+    """f[0] = 0 where f[0] ≠ 0, and f[0] = 1 where f[0] = 0: such a definition would prove 0 = 1. Found by attacking the core."""
+    with pytest.raises(ProofError, match="not defined yet"):
+        define(wrong)
 
 
 def test_a_list_could_be_changed_later() -> None:
@@ -142,7 +165,7 @@ def test_a_scalar_named_like_the_index_is_not_part_of_the_pattern() -> None:
 def test_indices_that_are_equal_may_be_rewritten() -> None:
     """The sound way from 2·a + 1 to another form of the column is an equation."""
     call = PAIRED.call({}, 1 + a * 2)
-    moved = congruence((arithmetic((), 1 + a * 2, 2 * a + 1),), call, (2,))
+    moved = congruence(arithmetic((), 1 + a * 2, 2 * a + 1), call, (2,))
     assert unfolding((), moved.right, 1).right is -Entry("x", a) * 2
 
 

@@ -49,8 +49,10 @@ def test_json_holds_every_log(derivation: Derivation) -> None:
     data = json.loads(derivation.render("json"))
     assert data["phase"] == derivation.phase and data["variant"] == dict(derivation.variant)
     assert [found["id"] for found in data["theorems"]] == [found.id for found in derivation.statements]
-    assert all(found["log"] and found["status"] == "proved" for found in data["theorems"])
-    assert len(data["kernel_form"]) == len(derivation.clauses) and data["fingerprint"] == derivation.fingerprint()
+    assert all(found["id"] in data["proofs"]["theorems"] and found["status"] == "proved" for found in data["theorems"])
+    assert [len(lines) for lines in data["lines"]] == [len(clausal.lines) for clausal in derivation.clauses]
+    assert all(line["name"] in data["proofs"]["theorems"] for lines in data["lines"] for line in lines)
+    assert data["fingerprint"] == derivation.fingerprint()
 
 
 @each_variant

@@ -6,14 +6,42 @@ from fractions import Fraction
 from xml.etree import ElementTree
 
 import pytest
-from generators import ANALYTIC, RATIONAL, terms
+from generators import ANALYTIC, RATIONAL, formulas, terms
 from hypothesis import given, settings
 
 from kernelproof.symbolic.binding import positions
-from kernelproof.symbolic.formulas import Formula, equation, integer, nonzero, permutation, positive, within
+from kernelproof.symbolic.formulas import (
+    Formula,
+    derivative,
+    equation,
+    every,
+    integer,
+    nonnegative,
+    nonzero,
+    permutation,
+    positive,
+    within,
+)
 from kernelproof.symbolic.phases import attention, softmax
 from kernelproof.symbolic.printing.render import latex, latex_text, mathml, text
-from kernelproof.symbolic.terms import PI, Entry, Lambda, Num, Op, Term, Var, delta, exp, log, maximum_of, size, sqrt, total, variables
+from kernelproof.symbolic.terms import (
+    PI,
+    Entry,
+    Lambda,
+    Num,
+    Op,
+    Term,
+    Var,
+    delta,
+    exp,
+    less,
+    log,
+    maximum_of,
+    size,
+    sqrt,
+    total,
+    variables,
+)
 
 a, b, c, i, j, k = variables("a b c i j k")
 e = size("e")
@@ -92,6 +120,9 @@ TEXTS = [
     (delta(i, a + 1), "δ[i, a + 1]"),
     (Entry("x", 2 * i + 1), "x[2·i + 1]"),
     (2 * PI, "2·π"),
+    (less(a, b), "[a < b]"),
+    (less(a + b, 0) ** 2, "[a + b < 0]^2"),
+    (less(a, b) * x, "[a < b]·x[j]"),
     (softmax.DEFINITION.call({}, j), "softmax[j]"),
     (softmax.DEFINITION.call({"x": Lambda((j,), x + c)}, j), "softmax(x := λj. x[j] + c)[j]"),
     (softmax.DEFINITION.call({"n": n + m}, j) + 1, "softmax(n := n + m)[j] + 1"),
@@ -106,6 +137,12 @@ FORMULAS = [
     (within(i, n + m), "i ∈ {0, …, n + m − 1}"),
     (integer(a), "a ∈ ℤ"),
     (permutation("s", n), "s permutes {0, …, n − 1}"),
+    (nonnegative(a - b), "a − b ≥ 0"),
+    (derivative(Lambda((k,), Entry("x", k) * a), 0, a + b), "d/dk(x[k]·a)|[k = 0] = a + b"),
+    (derivative(Lambda((k,), total(j, n, x * k)), b, row), "d/dk(Σ_{j < n} x[j]·k)|[k = b] = Σ_{j < n} x[j]"),
+    (every(((j, n),), positive(x)), "∀j < n: x[j] > 0"),
+    (every(((j, n), (i, m)), equation(Entry("f", j, i), a)), "∀j < n, i < m: f[j, i] = a"),
+    (every(((j, n + m),), derivative(Lambda((k,), Entry("x", k, j)), 0, Entry("u", j))), "∀j < n + m: d/dk(x[k, j])|[k = 0] = u[j]"),
 ]
 LATEX = [
     (a - (b - c), r"a - \left(b - c\right)"),
@@ -125,6 +162,10 @@ LATEX = [
     (softmax.DEFINITION.call({"x": Lambda((j,), x)}, j), r"{\operatorname{softmax}}_{j}"),
     (within(i, n), r"i \in \{0, \dots, n - 1\}"),
     (permutation("s", n), r"s \text{ permutes } \{0, \dots, n - 1\}"),
+    (less(a + b, 0) ** 2, r"{[a + b < 0]}^{2}"),
+    (nonnegative(a - b), r"a - b \geq 0"),
+    (derivative(Lambda((k,), Entry("x", k) * a), 0, a + b), r"\frac{d}{dk}\left({x}_{k} \cdot a\right){\Big|}_{k = 0} = a + b"),
+    (every(((j, n), (i, m)), equation(Entry("f", j, i), a)), r"\forall j < n, i < m:\, {f}_{j, i} = a"),
 ]
 MATHML = [
     (a - (b - c), "<mrow><mi>a</mi><mo>−</mo><mrow><mo>(</mo><mrow><mi>b</mi><mo>−</mo><mi>c</mi></mrow><mo>)</mo></mrow></mrow>"),
@@ -132,6 +173,12 @@ MATHML = [
     ((-a) ** 2, "<msup><mrow><mo>(</mo><mrow><mo>−</mo><mi>a</mi></mrow><mo>)</mo></mrow><mn>2</mn></msup>"),
     (within(i, n), "<mrow><mi>i</mi><mo>∈</mo><mrow><mo>{</mo><mrow><mn>0</mn><mo>,</mo><mi>…</mi><mo>,</mo>"
      "<mrow><mi>n</mi><mo>−</mo><mn>1</mn></mrow></mrow><mo>}</mo></mrow></mrow>"),
+    (nonnegative(a), "<mrow><mi>a</mi><mo>≥</mo><mn>0</mn></mrow>"),
+    (less(a, b), "<mrow><mo>[</mo><mi>a</mi><mo>&lt;</mo><mi>b</mi><mo>]</mo></mrow>"),
+    (every(((j, n),), positive(a)), "<mrow><mo>∀</mo><mrow><mi>j</mi><mo>&lt;</mo><mi>n</mi></mrow><mo>:</mo>"
+     "<mrow><mi>a</mi><mo>&gt;</mo><mn>0</mn></mrow></mrow>"),
+    (derivative(Lambda((k,), k), a, 1), "<mrow><mrow><mfrac><mi>d</mi><mrow><mi>d</mi><mi>k</mi></mrow></mfrac><mrow><mo>(</mo><mi>k</mi>"
+     "<mo>)</mo></mrow><msub><mo>|</mo><mrow><mi>k</mi><mo>=</mo><mi>a</mi></mrow></msub></mrow><mo>=</mo><mn>1</mn></mrow>"),
 ]
 
 
@@ -157,6 +204,12 @@ def test_every_term_renders(value: Term) -> None:
     assert latex(value).count("{") == latex(value).count("}")
     assert latex(value).count(r"\left(") == latex(value).count(r"\right)")
     assert text(value).count("(") == text(value).count(")") and "\n" not in text(value)
+
+
+@given(formulas(2))
+def test_every_formula_renders(said: Formula) -> None:
+    assert ElementTree.fromstring(mathml(said)).tag.endswith("math")
+    assert latex(said).count(r"\left(") == latex(said).count(r"\right)") and text(said).count("(") == text(said).count(")")
 
 
 @settings(max_examples=settings.default.max_examples // 2)
