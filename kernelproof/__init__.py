@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kernelproof import numeric, properties, reports, symbolic
     from kernelproof.main_job import run
     from kernelproof.numeric.kernel import generate
+    from kernelproof.properties.bound import bound
     from kernelproof.properties.verify import verify
     from kernelproof.reports.build import report
     from kernelproof.symbolic.registry import derive, gradient
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
+    "bound",
     "derive",
     "generate",
     "gradient",
@@ -35,6 +37,7 @@ __all__ = [
 
 #: function -> the module that holds it
 _FUNCTIONS = {
+    "bound": "kernelproof.properties.bound",
     "derive": "kernelproof.symbolic.registry",
     "gradient": "kernelproof.symbolic.registry",
     "generate": "kernelproof.numeric.kernel",

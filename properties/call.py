@@ -3,7 +3,8 @@
 Guarantees: the target gets writable arrays of its own, so nothing it does to them reaches the caller; the result is
 NumPy's, in memory of its own; whatever the target raises comes out as :class:`TargetRaised`, never mixed up with a
 fault of ours.
-Cannot see: a target that kills or blocks the process; on another array library, a result that shares memory.
+Cannot see: a target that kills or blocks the process (that is for :mod:`kernelproof.properties.isolation`); on another array library, a
+result that shares memory.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +28,15 @@ class TargetRaised(Exception):
         super().__init__(text)
         self.text = text
         self.inputs = inputs
+
+
+class TargetDied(TargetRaised):
+    """The target ended its process, blocked it, or used too much memory; ``cause`` says which, ``limit`` in seconds or bytes."""
+
+    def __init__(self, text: str, inputs: Inputs, cause: Literal["end", "time", "memory"], limit: float = 0.0) -> None:
+        super().__init__(text, inputs)
+        self.cause = cause
+        self.limit = limit
 
 
 def _unchanged(array: Array) -> Any:
@@ -65,6 +75,11 @@ class Call:
     shape: PhaseShape
     to_target: Callable[[Array], Any] = _unchanged
     to_numpy: Callable[[Any], Array] = as_array
+
+    @property
+    def lost(self) -> float:
+        """Seconds spent on calls that ended their process; none are survived here (:mod:`kernelproof.properties.isolation`)."""
+        return 0.0
 
     def __call__(self, tensors: Mapping[str, Array], options: Mapping[str, object]) -> Array:
         """The result for fresh copies of the inputs."""

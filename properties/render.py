@@ -42,8 +42,10 @@ def jsonable(value: object) -> Any:
 
 
 def _plain(array: Array) -> Array:
-    """bfloat16 as float32, which holds every value of it."""
-    return array.astype(np.float32) if array.dtype.kind == "V" else array
+    """bfloat16 as float32, which holds every value of it; a long double, which Python's numbers do not hold, as the nearest float64."""
+    if array.dtype.kind == "V":
+        return array.astype(np.float32)
+    return array.astype(np.float64) if array.dtype == np.longdouble else array
 
 
 def _summary(array: Array) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Guarantees: the assertion fails where the bug is and holds for a right kernel, both within the finding's bound; the
 inputs are bit for bit those of the failure: literals, or beyond 256 elements the recipe itself (checked when
-written), or packed bytes. It needs NumPy and the target alone.
+written), or packed bytes. It needs NumPy and the target alone; for a target of another array library, its adapter too.
 Cannot see: a function that only lives in memory; the program says where to import it.
 """
 
@@ -12,6 +12,7 @@ import inspect
 import os
 import re
 import textwrap
+from typing import Any
 
 import numpy as np
 
@@ -77,8 +78,8 @@ def _ending(finding: Finding) -> list[str]:
     bound = 0.0 if finding.bound is None else finding.bound
     same_shape = f"wide.shape == {expected.shape!r} and " if isinstance(expected, np.ndarray) and expected.ndim else ""
     return [
-        f"expected = {wrapped(literal(np.asarray(expected)))}.astype(np.float64)",
-        f"bound = {wrapped(literal(np.asarray(bound)))}",
+        f"expected = {wrapped(literal(_double(expected)))}.astype(np.float64)",
+        f"bound = {wrapped(literal(_double(bound)))}",
         *show,
         'print("expected:", expected, "up to", bound)',
         "wide = np.asarray(observed).astype(np.float64)",
@@ -88,6 +89,12 @@ def _ending(finding: Finding) -> list[str]:
         "    return np.all((wide == expected) | near | (np.isnan(wide) & np.isnan(expected)))",
         f"assert {same_shape}right(), {message}",
     ]
+
+
+def _double(value: object) -> np.ndarray[Any, np.dtype[Any]]:
+    """A long double as the nearest float64: not every platform has it, and its padding bytes differ from run to run."""
+    array = np.asarray(value)
+    return array.astype(np.float64) if array.dtype == np.longdouble else array
 
 
 def _short(value: object) -> str:
@@ -114,7 +121,9 @@ def _helpers(body: str) -> list[str]:
 
 
 def _loading(target: Target) -> str:
-    if target.origin == "file":
+    if target.place.endswith(".onnx"):
+        lines = [f"target = {target.place!r}"]
+    elif target.origin == "file":
         folder, name = os.path.dirname(target.place), "kernelproof_target"
         lines = [
             "import importlib.util",
@@ -140,6 +149,11 @@ def _loading(target: Target) -> str:
         lines = [
             f"# {target.attribute} was handed over in memory: import it by hand here, under the name `target`, such as",
             f"# from {target.place or 'your_module'} import {target.attribute.rpartition('.')[2]} as target",
+        ]
+    if target.library != "numpy":
+        lines += [
+            "from kernelproof.properties.adapters import adapted",
+            f"target = adapted(target, {target.phase!r}, {dict(target.variant)!r})",
         ]
     if target.backend == "cupy":
         lines += [

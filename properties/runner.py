@@ -3,7 +3,7 @@
 Guarantees: a seed repeats a run (no database; the streams of properties are independent of each other); a target's
 failure is ``fail`` and never an exception here, a fault of ours is ``error`` with its text; the time for all is
 shared fairly, and what one property leaves goes to the next; Ctrl-C keeps what is there.
-Cannot see: a call that does not come back; time is looked at between examples.
+Cannot see: by itself, a call that does not come back (an isolated one is cut off); time is looked at between examples.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException, InvalidArgument, Unsatisfiable
-from hypothesis.internal.conjecture import providers
 from hypothesis.strategies import DrawFn
 
-from kernelproof.properties.call import Call, TargetRaised, one_line
+from kernelproof.properties.call import Call, TargetDied, TargetRaised, one_line
+from kernelproof.properties.deaths import died_finding
+from kernelproof.properties.draws import same_draws_everywhere
 from kernelproof.properties.model import Case, Finding, Property, Setting
 from kernelproof.properties.reproducer import raised_finding
 from kernelproof.properties.verdict import Counterexample, PropertyVerdict
@@ -33,28 +34,12 @@ LEAST_SHRINK_SECONDS = 0.3
 #: examples in one run of Hypothesis, and how many runs without a new one end the search
 ROUND = 9
 MOST_IDLE = 4
-
-
-@contextmanager
-def same_draws_everywhere() -> Iterator[None]:
-    """Draws that depend on the seed alone.
-
-    Hypothesis mixes constants from the source of whatever modules are loaded into its draws (since 6.131); the same seed would search
-    otherwise in another process, and a conviction come and go with an import.
-    """
-    hooks = vars(providers)
-    own = hooks.get("_get_local_constants")
-    if own is None:
-        yield
-        return
-    none = hooks["Constants"]()
-    hooks["_get_local_constants"] = lambda: none
-    hooks["CONSTANTS_CACHE"].cache.clear()
-    try:
-        yield
-    finally:
-        hooks["_get_local_constants"] = own
-        hooks["CONSTANTS_CACHE"].cache.clear()
+#: workers that one property may use up on the way to a smaller failure, and seconds; the first that meets a death shows it small, and
+#: the others hardly have to
+MOST_DEATHS = 24
+SECONDS_OF_DEATHS, LATER_SECONDS_OF_DEATHS = 8.0, 1.0
+#: of the seconds lost with workers, how many are given back to the other properties
+MOST_GIVEN_BACK = 90.0
 
 
 class _Stop(BaseException):
@@ -79,6 +64,12 @@ class _Search:
     deadline: float
     examples: int = 0
     vacuous: int = 0
+    deaths: int = 0
+    #: seconds that calls had lost before, and with the first death of this property
+    lost_before: float = 0.0
+    lost_first: float = 0.0
+    died_before: bool = False
+    unknown: str = ""
     worst: float | None = None
     last: tuple[Case, Finding] | None = None
     smallest: tuple[Case, Finding] | None = None
@@ -142,7 +133,8 @@ class _Search:
         return "done"
 
     def _example(self, case: Case) -> None:
-        if time.perf_counter() > self.deadline:
+        # what is lost with workers has a limit of its own
+        if time.perf_counter() > self.deadline + self.call.lost - self.lost_before:
             raise _Stop
         if self.last is None and (hash(case) in self.seen or self.examples >= self.setting.profile.examples):
             # every round begins with the simplest example
@@ -152,24 +144,38 @@ class _Search:
             self.seen.add(hash(case))
             self.examples += 1
             self.vacuous += finding.vacuous
+            self.unknown = finding.message if finding.vacuous else self.unknown
         if finding.ratio is not None and not (self.worst is not None and self.worst >= finding.ratio):
             self.worst = finding.ratio
         if finding.ok:
             return
         if self.last is None:
             now = time.perf_counter()
-            left = max(LEAST_SHRINK_SECONDS, self.deadline - now)
+            left = max(LEAST_SHRINK_SECONDS, self.deadline + self.call.lost - self.lost_before - now)
+            self.lost_before = self.call.lost
             self.deadline = now + min(self.setting.profile.shrink_seconds, left)
         self.last = (case, finding)
         if self.smallest is None or _weight(finding) <= _weight(self.smallest[1]):
             self.smallest = self.last
+        if self._worn():
+            raise _Stop
         raise _Convicted
+
+    def _worn(self) -> bool:
+        """Whether enough workers have died for this property."""
+        most = LATER_SECONDS_OF_DEATHS if self.died_before else SECONDS_OF_DEATHS
+        return self.deaths >= MOST_DEATHS or (self.deaths > 0 and self.call.lost - self.lost_first > most)
 
     def judge(self, case: Case) -> Finding:
         """The finding for one case; what the target raises is a finding too."""
         with _faults_escape():
             try:
                 return self.subject.check(self.call, case, self.setting)
+            except TargetDied as error:
+                self.deaths += 1
+                if self.deaths == 1:
+                    self.lost_first = self.call.lost
+                return died_finding(error, case)
             except TargetRaised as error:
                 return raised_finding(error.text, error.inputs, case)
 
@@ -201,7 +207,7 @@ def run_property(
     started = time.perf_counter()
     if missing := sorted(subject.needs - setting.capabilities):
         return _verdict(subject, "not_applicable", message=f"the target does not take {', '.join(missing)}"), False
-    search = _Search(subject, call, setting, started + seconds)
+    search = _Search(subject, call, setting, started + seconds, lost_before=call.lost, died_before=call.lost > 0)
     ending = search.run(seed)
     if search.smallest is not None:
         try:
@@ -216,7 +222,8 @@ def run_property(
         reason = "no time left to try it" if ending == "time" else "no input meets its premises"
         found = _verdict(subject, "inconclusive", message=reason)
     elif search.vacuous == search.examples:
-        found = _verdict(subject, "inconclusive", message="the rounding bound was vacuous in every example")
+        message = "the rounding bound was vacuous in every example" if not search.unknown else f"in every example: {search.unknown}"
+        found = _verdict(subject, "inconclusive", message=message)
     else:
         found = _verdict(subject, "pass")
     elapsed = time.perf_counter() - started
@@ -277,7 +284,8 @@ def run_properties(
                 verdicts.append(_verdict(subject, "inconclusive", message="interrupted before it was tried"))
                 continue
             show(subject.id)
-            share = max(0.0, ends - time.perf_counter()) / (len(properties) - number)
+            given_back = min(call.lost, MOST_GIVEN_BACK)
+            share = max(0.0, ends + given_back - time.perf_counter()) / (len(properties) - number)
             try:
                 found, interrupted = run_property(subject, call, setting, seed=seed, seconds=share, reproduce=reproduce)
             except KeyboardInterrupt:

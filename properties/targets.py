@@ -4,7 +4,7 @@ function in memory.
 Guarantees: whatever is wrong with the target is an :class:`InputError` that says what to do; what it supports is read
 from its signature, or from ``supports`` (:mod:`kernelproof.properties.capabilities`).
 
-Cannot see: a target that ends the process while it is imported.
+Cannot see: a target that ends the process while it is imported; :mod:`kernelproof.properties.isolation` calls this in a worker.
 """
 
 from __future__ import annotations
@@ -21,18 +21,23 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from kernelproof.properties import adapters
 from kernelproof.properties.call import Call, as_array, one_line
 from kernelproof.properties.capabilities import capabilities_of, declared, everything
 from kernelproof.properties.shapes import phase_shape
 from kernelproof.symbolic.errors import InputError
 
 BACKENDS = ("numpy", "cupy")
-FORMS = "module:function, path/to/file.py:function or generated:PHASE"
+FORMS = "module:function, path/to/file.py:function or generated:PHASE, or path/to/model.onnx"
 
 
 @dataclass(frozen=True)
 class Target:
-    """A function under test; ``place`` is the path, module name or phase it came from, ``options`` how it was made."""
+    """A function under test; ``place`` is the path, module name or phase it came from, ``options`` how it was made.
+
+    ``library`` is whose arrays it takes behind its adapter, which assumes ``conventions`` and rests on ``packages``.
+    ``isolation`` says where it runs; with ``remote`` its calls are made there, and ``function`` may be out of reach.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -44,10 +49,17 @@ class Target:
     capabilities: frozenset[str]
     backend: str = "numpy"
     options: Mapping[str, object] = field(default_factory=dict)
+    library: str = "numpy"
+    conventions: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    isolation: str = "none"
+    remote: Call | None = None
 
     @property
     def call(self) -> Call:
         """The function as a call on NumPy arrays."""
+        if self.remote is not None:
+            return self.remote
         shape = phase_shape(self.phase, self.variant)
         if self.backend == "cupy":
             cupy = _cupy(self.name)
@@ -65,6 +77,10 @@ def load_target(
     supports: Sequence[str] | None = None,
 ) -> Target:
     """The target that a command line names."""
+    if adapters.is_model(spec):
+        if backend != "numpy":
+            raise InputError(f"choosing a backend: {spec!r} is run by ONNX Runtime on the CPU, not by {backend!r}; leave --backend out")
+        return _adapted(spec, None, "file", os.path.abspath(spec), "", phase, variant, backend, supports)
     place, colon, attribute = spec.rpartition(":")
     if not colon or not place or not attribute:
         raise InputError(f"reading the target {spec!r}: expected {FORMS}")
@@ -86,18 +102,9 @@ def load_target(
             f"loading the target {spec!r}: {place} has no {attribute!r}; "
             + (f"its functions are {', '.join(known[:8])}" if known else "it defines no function")
         ) from None
-    shape = phase_shape(phase, variant)
-    return Target(
-        name=spec,
-        function=function,  # type: ignore[arg-type]
-        origin="file" if is_file else "module",
-        place=str(Path(place).resolve()) if is_file else place,
-        attribute=attribute,
-        phase=phase,
-        variant=dict(variant),
-        capabilities=_on(backend, capabilities_of(spec, function, shape, supports)),
-        backend=backend,
-    )
+    origin: Literal["file", "module"] = "file" if is_file else "module"
+    found_at = str(Path(place).resolve()) if is_file else place
+    return _adapted(spec, function, origin, found_at, attribute, phase, variant, backend, supports)
 
 
 def memory_target(
@@ -105,15 +112,35 @@ def memory_target(
 ) -> Target:
     """A target from a function that is already there."""
     name = getattr(function, "__qualname__", type(function).__name__)
+    return _adapted(name, function, "memory", getattr(function, "__module__", None) or "", name, phase, variant, "numpy", supports)
+
+
+def _adapted(
+    name: str,
+    function: Any,
+    origin: Literal["file", "module", "memory"],
+    place: str,
+    attribute: str,
+    phase: str,
+    variant: Mapping[str, object],
+    backend: str,
+    supports: Sequence[str] | None,
+) -> Target:
+    """The target behind the adapter of its array library; on CuPy it is called as it is."""
+    found = adapters.recognise(name, function, phase, variant) if backend == "numpy" else adapters.Adapted(function)
     return Target(
         name=name,
-        function=function,
-        origin="memory",
-        place=getattr(function, "__module__", None) or "",
-        attribute=name,
+        function=found.function,
+        origin=origin,
+        place=place,
+        attribute=attribute,
         phase=phase,
         variant=dict(variant),
-        capabilities=capabilities_of(name, function, phase_shape(phase, variant), supports),
+        capabilities=_on(backend, capabilities_of(name, found.function, phase_shape(phase, variant), supports) - found.without),
+        backend=backend,
+        library=found.library,
+        conventions=found.conventions,
+        packages=found.packages,
     )
 
 

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from tabulate import tabulate
 
-from kernelproof.properties.model import Case, Finding
+from kernelproof.properties.model import Case, Finding, Inputs, build
 from kernelproof.properties.render import counterexample_text, jsonable, junit_text
+from kernelproof.properties.saved import exact
 
 Outcome = Literal["pass", "fail", "inconclusive", "not_applicable", "error"]
 Overall = Literal["pass", "fail", "inconclusive", "error"]
@@ -22,20 +23,22 @@ Overall = Literal["pass", "fail", "inconclusive", "error"]
 
 @dataclass(frozen=True, eq=False)
 class Counterexample:
-    """An input on which the target broke a property. The case is None where no case could be drawn."""
+    """An input on which the target broke a property. ``given`` are the arrays of the case where they are not those of its recipe."""
 
     case: Case
     finding: Finding
     reproducer: str
+    given: Inputs | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's object. ``inputs`` also has the dtype and the recipe that remakes large arrays."""
+        """The contract's object. ``inputs`` also has the dtype, and for ``--replay`` the case and its arrays bit for bit."""
         found = self.finding
         inputs: dict[str, object] = {}
         if found.inputs is not None:
             inputs = {**found.inputs.tensors, **found.inputs.options, **found.inputs.extras}
+        own = exact(self.given or build(self.case))
         return {
-            "inputs": jsonable({**inputs, "dtype": self.case.dtype, "recipe": self.case.describe()}),
+            "inputs": jsonable({**inputs, "dtype": self.case.dtype, "recipe": self.case.describe(), "exact": own}),
             "observed": jsonable(found.message if found.observed is None else found.observed),
             "expected": jsonable(found.expected),
             "reproducer": self.reproducer,
@@ -85,6 +88,10 @@ class Verdict:
     versions: Mapping[str, str]
     properties: tuple[PropertyVerdict, ...]
     interrupted: bool = False
+    #: where the target ran: a worker process, or none and why
+    isolation: str = ""
+    #: what the adapter of a well-known function assumed
+    conventions: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.verdict == "pass"
@@ -120,7 +127,8 @@ class Verdict:
             "verdict": self.verdict,
             "profile": self.profile,
             "seed": self.seed,
-            "versions": dict(self.versions),
+            "versions": {**self.versions, **({"isolation": self.isolation} if self.isolation else {})},
+            **({"conventions": list(self.conventions)} if self.conventions else {}),
             "properties": [found.to_json() for found in self.properties],
         }
 
@@ -137,7 +145,9 @@ class Verdict:
         headers = ("property", "verdict", "examples", "worst error/bound", "seconds")
         # numbers are text already: tabulate would pad them to a common precision
         text: str = tabulate(rows, headers, disable_numparse=True, colalign=("left", "left", "right", "right", "right"))
-        return text
+        told = [f"isolation: {self.isolation}"] if self.isolation else []
+        told += [f"assumed: {convention}" for convention in self.conventions]
+        return "\n\n".join([text, *(["\n".join(told)] if told else [])])
 
     def summary(self) -> str:
         """The overall verdict in one line, with everything that did not pass counted aloud."""

@@ -131,6 +131,8 @@ def _verify(commands: Commands) -> None:
         "generated:softmax --phase softmax",
         "my_kernels.py:attention --phase attention --supports causal,mask",
         "mypackage.kernels:ffn --phase feed_forward --variant activation=gelu --json verdict.json",
+        "mypackage.kernels:ffn --phase feed_forward --variant activation=gelu --replay verdict.json",
+        "my_kernels.py:softmax --phase softmax --against my_kernels.py:plain_softmax",
     )
     parser.add_argument(
         "target", metavar="TARGET", help="module:function, path/to/file.py:function, or generated:PHASE"
@@ -150,9 +152,18 @@ def _verify(commands: Commands) -> None:
     parser.add_argument("--max-seconds", type=_seconds, metavar="S", help="stop searching after this time")
     parser.add_argument("--seed", type=_natural, metavar="N", help="repeat the search of an earlier run")
     parser.add_argument("--strict", action="store_true", help="inconclusive properties make the exit code 1")
-    parser.add_argument("--against", metavar="OTHER", help="compare with another function as well (not built yet)")
-    parser.add_argument("--replay", type=_path, metavar="FILE", help="run a saved counterexample (not built yet)")
-    parser.add_argument("--json", type=_path, metavar="FILE", help="write the verdict as JSON")
+    parser.add_argument(
+        "--against",
+        metavar="OTHER",
+        help="compare with another function too, named as TARGET is: a property PHASE.against, within twice the rounding bound",
+    )
+    parser.add_argument(
+        "--replay",
+        type=_path,
+        metavar="FILE",
+        help="do not search: run the counterexamples of FILE (from --json) again, with exactly their inputs",
+    )
+    parser.add_argument("--json", type=_path, metavar="FILE", help="write the verdict as JSON; --replay reads it")
     parser.add_argument("--junit", type=_path, metavar="FILE", help="write the verdict as JUnit XML")
 
 
@@ -179,12 +190,22 @@ def _report(commands: Commands) -> None:
 
 
 def _bench(commands: Commands) -> None:
-    parser = _command(commands, "bench", "measure the speed of kernels (not built yet)", "softmax --against numpy")
+    parser = _command(
+        commands,
+        "bench",
+        "measure what the properties are worth (--power); speed is not built yet",
+        "--power",
+        "softmax --power --json power.json",
+    )
     parser.add_argument("phases", nargs="*", metavar="PHASE", help="phases to measure (default: all)")
-    parser.add_argument("--against", type=_names, metavar="A,B,…", help="libraries to compare with: numpy,torch,…")
-    parser.add_argument("--power", action="store_true", help="measure energy as well")
-    parser.add_argument("--tune", action="store_true", help="look for better block sizes")
-    parser.add_argument("--json", type=_path, metavar="FILE", help="write the measurements as JSON")
+    parser.add_argument("--against", type=_names, metavar="A,B,…", help="libraries to compare with: numpy,torch,… (not built yet)")
+    parser.add_argument(
+        "--power",
+        action="store_true",
+        help="the kill table: which property convicts each registered wrong kernel, and whether np.allclose would have caught it",
+    )
+    parser.add_argument("--tune", action="store_true", help="look for better block sizes (not built yet)")
+    parser.add_argument("--json", type=_path, metavar="FILE", help="write the table as JSON")
 
 
 def _run(commands: Commands) -> None:

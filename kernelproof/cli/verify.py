@@ -1,4 +1,4 @@
-"""``kernelproof verify``: test a target against the theorems of its phase."""
+"""``kernelproof verify``: test a target against the theorems of its phase, or run saved counterexamples again."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ from kernelproof.cli.unbuilt import refuse
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    refuse(
-        {
-            "--vjp": arguments.vjp,
-            "--against": arguments.against is not None,
-            "--replay": arguments.replay is not None,
-        }
-    )
+    refuse({"--vjp": arguments.vjp})
     for path in (arguments.json, arguments.junit):
         if path is not None:
             require_writable(path, "the verdict")
+    from kernelproof.properties.replay import replay_target
     from kernelproof.properties.verify import verify_target
     from kernelproof.symbolic.registry import parse_variant
 
-    verdict = verify_target(
-        arguments.target,
-        phase=arguments.phase,
-        backend=arguments.backend,
-        variant=parse_variant(arguments.phase, arguments.variant),
-        supports=arguments.supports,
-        dtype=arguments.dtype,
-        profile=arguments.profile,
-        max_seconds=arguments.max_seconds,
-        seed=arguments.seed,
-        progress=sys.stderr.isatty(),
-    )
+    chosen = {
+        "phase": arguments.phase,
+        "backend": arguments.backend,
+        "variant": parse_variant(arguments.phase, arguments.variant),
+        "supports": arguments.supports,
+        "dtype": arguments.dtype,
+        "max_seconds": arguments.max_seconds,
+        "against": arguments.against,
+    }
+    if arguments.replay is not None:
+        verdict = replay_target(arguments.target, arguments.replay, **chosen)
+    else:
+        search = {"profile": arguments.profile, "seed": arguments.seed, "progress": sys.stderr.isatty()}
+        verdict = verify_target(arguments.target, **chosen, **search)
     if arguments.json is not None:
         write(arguments.json, json.dumps(verdict.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     if arguments.junit is not None:
         write(arguments.junit, verdict.junit())
     print(verdict.table())
-    counterexamples = verdict.counterexamples_text()
-    if counterexamples:
-        print(f"\n{counterexamples}")
+    for text in filter(None, (_remarks(arguments, verdict.remarks()), verdict.counterexamples_text())):
+        print(f"\n{text}")
     return verdict.exit_code(arguments.strict)
+
+
+def _remarks(arguments: argparse.Namespace, remarks: str) -> str:
+    """Why a row is neither passed nor failed: all of a replay, which is short, else the one that the user asked for."""
+    asked = f"{arguments.phase}." if arguments.replay is not None else f"{arguments.phase}.against:"
+    return "\n".join(line for line in remarks.splitlines() if line.startswith(asked))

@@ -53,14 +53,6 @@ NOT_BUILT = [
     (["generate", "softmax", "--vjp", "-o", "k.py"], "generate: --vjp is not built yet in version 0.1.0; leave it out"),
     (["verify", "m:f", "--phase", "softmax", "--vjp"], "verify: --vjp is not built yet in version 0.1.0; leave it out"),
     (
-        ["verify", "m:f", "--phase", "softmax", "--against", "m:g"],
-        "verify: --against is not built yet in version 0.1.0; leave it out",
-    ),
-    (
-        ["verify", "m:f", "--phase", "softmax", "--replay", "c.json"],
-        "verify: --replay is not built yet in version 0.1.0; leave it out",
-    ),
-    (
         ["bench", "softmax", "--against", "numpy"],
         "bench: measuring speed is not built yet in version 0.1.0; time a generated kernel by hand instead",
     ),
@@ -78,7 +70,10 @@ UNKNOWN_NAMES = [
     (["verify", "no_such_file.py:f", "--phase", "softmax"], "no_such_file.py"),
     (["verify", "no_such_module:f", "--phase", "softmax"], "no_such_module"),
     (["verify", "nothing", "--phase", "softmax"], "nothing"),
+    (["verify", "generated:softmax", "--phase", "softmax", "--against", "no_such_file.py:f"], "no_such_file.py"),
+    (["verify", "generated:softmax", "--phase", "softmax", "--replay", "no_such.json"], "no_such.json"),
     (["check", "no_such.certificate.json"], "no_such.certificate.json"),
+    (["bench", "softmaxx", "--power"], "softmaxx"),
 ]
 
 

@@ -1,7 +1,7 @@
 """Right kernels in the styles that people write them in: none of them may be convicted.
 
 A style may round more often or in another order than the generated kernel; what it may not do is to lose digits that the definition
-keeps. Masks, dtypes and empty axes as in the contract, from ``kernel_parts``.
+keeps. Masks, dtypes and empty axes as in the contract, from ``properties/mutants/parts.py``.
 """
 
 from __future__ import annotations
@@ -9,11 +9,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import kernel_parts as parts
 import numpy as np
 import right_attention
 import scipy.special
-from kernel_parts import Right, elementwise, encoder_block, feed_forward, layer_norm, positional, rms_norm, rotary, softmax
+
+from kernelproof.properties.mutants import parts
+from kernelproof.properties.mutants.parts import (
+    Right,
+    elementwise,
+    encoder_block,
+    feed_forward,
+    layer_norm,
+    positional,
+    rms_norm,
+    rotary,
+    softmax,
+)
 
 # -- softmax ----------------------------------------------------------------------------------------------------------------------------
 

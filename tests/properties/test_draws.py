@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
-from kernelproof.properties.runner import same_draws_everywhere
+from kernelproof.properties.draws import same_draws_everywhere
 
 
 def drawn() -> list[int]:

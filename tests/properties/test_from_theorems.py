@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import kernel_parts as parts
 
 from kernelproof.numeric.statements import is_testable
 from kernelproof.properties import from_theorems
@@ -23,10 +17,12 @@ from kernelproof.properties.capabilities import everything
 from kernelproof.properties.from_theorems import theorem_properties
 from kernelproof.properties.masking import masking_properties
 from kernelproof.properties.model import Case, Extra, Finding, MaskRecipe, Property, Recipe, Setting, build
+from kernelproof.properties.mutants import parts
 from kernelproof.properties.profiles import PROFILES
 from kernelproof.properties.runner import run_property
 from kernelproof.properties.shapes import phase_shape
 from kernelproof.properties.telling import with_padding
+from kernelproof.properties.verify import verify
 from kernelproof.symbolic.printing.render import text
 from kernelproof.symbolic.registry import derive, phases
 
@@ -234,3 +230,16 @@ def test_padding_is_zeros_in_the_last_token_alone() -> None:
         assert np.array_equal(padded[name][..., :-1, :], plain[name][..., :-1, :])
     weights = case_of("multi_head_attention", {"n": 2, "heads": 1, "f": 2, "d": 2}, batch=())
     assert with_padding(replace(weights, picks=(("padding", True),)), build(weights)).tensors["w_o"].all()
+
+
+def test_a_single_column_does_not_become_none() -> None:
+    """Theorems for even widths are tried at two columns where one was drawn: a table that divides by its width is right."""
+
+    def table(n_positions: int, d_model: int, *, base: float = 10000.0, start: int = 0) -> np.ndarray:
+        angles = (start + np.arange(n_positions))[:, None] * base ** (-(2 / d_model) * np.arange((d_model + 1) // 2)[None, :])
+        out = np.zeros((n_positions, d_model))
+        out[:, 0::2], out[:, 1::2] = np.sin(angles), np.cos(angles)[:, : d_model // 2]
+        return out.astype(np.float32)
+
+    found = verify(table, phase="positional", profile="quick", seed=4)
+    assert {row.id for row in found.properties if row.verdict == "fail"} == set(), str(found)

@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import kernel_parts as parts
-from wrong_kernels import WRONG
-
 from kernelproof.properties.call import Call
 from kernelproof.properties.capabilities import everything
 from kernelproof.properties.masking import masking_properties
 from kernelproof.properties.model import Case, Finding, MaskRecipe, Property, Recipe, Setting
+from kernelproof.properties.mutants import parts
+from kernelproof.properties.mutants.registry import WRONG
 from kernelproof.properties.profiles import PROFILES
 from kernelproof.properties.reproducer import reproducer
 from kernelproof.properties.runner import run_property

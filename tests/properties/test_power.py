@@ -16,12 +16,12 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kernel_parts import Kernel, Right, Wrong
 from right_kernels import RIGHT
-from wrong_kernels import NOT_COVERED, SHOWN, WRONG
 
 from kernelproof.properties.capabilities import everything
 from kernelproof.properties.model import Setting
+from kernelproof.properties.mutants.parts import Kernel, Right, Wrong
+from kernelproof.properties.mutants.registry import NOT_COVERED, SHOWN, WRONG
 from kernelproof.properties.profiles import PROFILES
 from kernelproof.properties.registry import properties_of
 from kernelproof.properties.runner import run_property

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import wrong_attention
-import wrong_blocks
-import wrong_rows
-import wrong_tables
+from kernelproof.properties.mutants import attention, blocks, rows, tables
+from kernelproof.properties.mutants.parts import Wrong
 
-WRONG = (*wrong_attention.WRONG, *wrong_blocks.WRONG, *wrong_rows.WRONG, *wrong_tables.WRONG)
+WRONG: tuple[Wrong, ...] = (*attention.WRONG, *blocks.WRONG, *rows.WRONG, *tables.WRONG)
 #: the five that the first user is shown
 SHOWN = (
     ("softmax", "softmax over the wrong axis"),

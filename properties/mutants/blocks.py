@@ -6,11 +6,12 @@ import math
 from functools import partial
 from typing import Any
 
-import kernel_parts as parts
 import numpy as np
-import wrong_attention
-from kernel_parts import Wrong, attention, encoder_block, feed_forward, layer_norm, multi_head
-from wrong_attention import NO_LEAK
+
+from kernelproof.properties.mutants import attention as wrong_attention
+from kernelproof.properties.mutants import parts
+from kernelproof.properties.mutants.attention import NO_LEAK
+from kernelproof.properties.mutants.parts import Wrong, attention, encoder_block, feed_forward, layer_norm, multi_head
 
 
 def _reshaped(x: Any, heads: int) -> Any:
@@ -210,10 +211,11 @@ class _Remembering:
     """The result of the first call with a shape, for all later ones."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, ...], Any] = {}
+        self._kept: dict[Any, Any] = {}
 
     def __call__(self, x: Any, gain: Any) -> Any:
-        return self._kept.setdefault((*x.shape, str(x.dtype)), parts.rms_norm()(x, gain)).copy()
+        kept: Any = self._kept.setdefault((*x.shape, str(x.dtype)), parts.rms_norm()(x, gain))
+        return kept.copy()
 
 
 def _contiguous(x: Any) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import kernel_parts as parts
 import numpy as np
-from kernel_parts import ACTIVATIONS, Wrong, elementwise, feed_forward, layer_norm, rms_norm, softmax
 from scipy.special import expit
+
+from kernelproof.properties.mutants import parts
+from kernelproof.properties.mutants.parts import ACTIVATIONS, Wrong, elementwise, feed_forward, layer_norm, rms_norm, softmax
 
 
 def _rows(x: Any, top: Any = None, axis: int = -1) -> Any:

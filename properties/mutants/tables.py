@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import kernel_parts as parts
 import numpy as np
-from kernel_parts import Wrong, positional, rotary
+
+from kernelproof.properties.mutants import parts
+from kernelproof.properties.mutants.parts import Wrong, positional, rotary
 
 
 def _padding_row(ids: Any, table: Any) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import kernel_parts as parts
 import numpy as np
-from kernel_parts import Wrong, attention
+
+from kernelproof.properties.mutants import parts
+from kernelproof.properties.mutants.parts import Wrong, attention
 
 RIGHT = attention()
 
@@ -66,7 +67,7 @@ def triangle(shift: int) -> parts.Part:
     return masks
 
 
-def _bottom_right(mask: Any, causal: bool, n: int, m: int) -> tuple[Any, Any]:
+def _bottom_right(mask: Any, causal: bool, n: int, m: int) -> Any:
     return triangle(m - n)(mask, causal, n, m)
 
 
