@@ -1,7 +1,7 @@
 # Every target sets itself up; only Python >= 3.11, git and make are needed (test-cuda: g++ as well).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly test-cuda lint types readme clean require-g++
+.PHONY: help demo test nightly nightly-power test-cuda lint types readme clean require-g++
 .DELETE_ON_ERROR:
 
 # The first of these that is new enough and can make environments; `make PYTHON=/path/to/python …` chooses another.
@@ -15,6 +15,7 @@ help:
 	@echo 'make demo       set up and run the main job on README.md, ending with the path of a report'
 	@echo 'make test       set up and run the tests'
 	@echo 'make nightly    the tests with a wide, random search'
+	@echo 'make nightly-power  what the properties are worth over ten seeds: docs/power.md'
 	@echo 'make test-cuda  compile and emulate the CUDA kernels; needs g++, and no GPU'
 	@echo 'make lint       ruff'
 	@echo 'make types      mypy --strict on all five folders'
@@ -26,10 +27,14 @@ demo: .venv/ready
 
 # README.md's snippets are `make readme`.
 test: .venv/ready
-	.venv/bin/python -m pytest --ignore=tests/test_readme.py
+	.venv/bin/python -m pytest -n 2 --dist worksteal --ignore=tests/test_readme.py
 
 nightly: .venv/ready
-	HYPOTHESIS_PROFILE=nightly .venv/bin/python -m pytest --ignore=tests/test_readme.py
+	HYPOTHESIS_PROFILE=nightly .venv/bin/python -m pytest -m 'not cuda' --ignore=tests/test_readme.py
+
+# Goes on where it was stopped. The libraries that are installed in .venv are tried, the others are named as not run.
+nightly-power: .venv/ready
+	.venv/bin/python -m kernelproof.properties.campaign --record build/power.jsonl -o docs/power.md
 
 test-cuda: require-g++ .venv-cuda/ready
 	.venv-cuda/bin/python -m pytest -m cuda

@@ -8,15 +8,17 @@ units, which are not what algebra depends on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from kernelproof.numeric.exact_array import exact
 from kernelproof.numeric.exact_kinds import BFLOAT16, KINDS, Kind
+from kernelproof.numeric.formal import HEADED
 from kernelproof.numeric.rounding import Array
-from kernelproof.numeric.signatures import PARAMS, SIGNATURES
+from kernelproof.numeric.signature_variants import names_of
+from kernelproof.numeric.signatures import PARAMS
 from kernelproof.symbolic.errors import InputError
 
 Shape = tuple[int, ...]
@@ -30,6 +32,7 @@ class Call:
     given: Mapping[str, Any]
     options: Mapping[str, Any]
     dtype: str
+    variant: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def tensors(self) -> dict[str, Any]:
@@ -39,8 +42,7 @@ class Call:
 
     def arguments(self, phase: str) -> tuple[Any, ...]:
         """Arguments in the order of the signature, as the kernel takes them."""
-        names = [name.strip() for name in SIGNATURES[phase].call.partition(", *")[0].split(",")]
-        return tuple(self._of_type(self.given[name]) for name in names)
+        return tuple(self._of_type(self.given[name]) for name in names_of(phase, self.variant)[0])
 
     def keywords(self) -> dict[str, Any]:
         """Options as the kernel takes them."""
@@ -96,6 +98,17 @@ class Draw:
         arrays = {name: self.array(*at, *shape) for name, at, shape in zip("qkv", leads, ((n, d), (m, d), (m, e)), strict=True)}
         return arrays, {"mask": self.mask(mask, lead, n, m), **options}
 
+    def attention_by_heads(
+        self, variant: Mapping[str, object], sizes: Shape, heads: Shape, lead: Shape, mask: str, **options: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Arguments with the axis of heads; with the mask "heads" each query head has a mask of its own."""
+        n, m, d, e = sizes
+        count = heads[0] * heads[1] if variant.get("grouped_query") else heads[0]
+        arrays = {"q": self.array(*lead, count, n, d), "k": self.array(*lead, heads[0], m, d), "v": self.array(*lead, heads[0], m, e)}
+        arrays |= {"sinks": self.array(count)} if variant.get("sinks") else {}
+        shown = self.mask("batch", (count,), n, m) if mask == "heads" else self.mask(mask, (*lead, count), n, m)
+        return arrays, {"mask": shown, **options}
+
     def heads(self, sizes: Shape, lead: Shape, mask: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         n, heads, f = sizes[:3]
         d = heads * f
@@ -108,6 +121,21 @@ class Draw:
         shapes = {"w1": (d, h), "b1": (h,), "w2": (h, d), "b2": (d,)}
         rest = {name: self.array(*shapes.get(name, (d,))) for name in PARAMS if name not in arrays}
         return {"x": arrays.pop("x"), "params": {**arrays, **rest}}, keywords
+
+    def of_pairs(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with queries and keys twice as wide."""
+        return {**given, **{name: self.array(*given[name].shape[:-1], 2 * given[name].shape[-1]) for name in "qk"}}
+
+    def after(self, given: dict[str, Any], options: dict[str, Any], length: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The call after ``length`` earlier keys and values, without its mask."""
+        earlier = {f"past_{name}": self.array(*given[name].shape[:-2], length, given[name].shape[-1]) for name in "kv"}
+        return given, {**options, "mask": None, "causal": True, **earlier}
+
+    def gates(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with a map to the gates, of the shape of w1."""
+        if "params" in given:
+            return {**given, "params": self.gates(given["params"])}
+        return {**given, "w_gate": self.array(*given["w1"].shape)}
 
     def fed(self, lead: Shape, d: int, h: int) -> dict[str, Any]:
         return {"x": self.array(*lead, d), "w1": self.array(d, h), "b1": self.array(h), "w2": self.array(h, d), "b2": self.array(d)}
@@ -125,6 +153,15 @@ ATTENTION: tuple[tuple[Shape, Shape, str, dict[str, Any]], ...] = (
     ((3, 5, 1, 2), (2,), "none", {"causal": True}), ((2, 4, 2, 1), (3,), "none", {}), ((2, 1, 1, 2), (2, 3), "batch", {"turned": True}),
     ((0, 3, 2, 2), (), "none", {}), ((3, 0, 2, 2), (), "floating", {}), ((2, 3, 2, 0), (), "none", {}),
 )
+#: sizes n m d e, heads of keys and query heads of each (one where they are not grouped), leading axes, mask, options
+BY_HEADS: tuple[tuple[Shape, Shape, Shape, str, dict[str, Any]], ...] = (
+    ((4, 5, 2, 3), (2, 3), (), "none", {}), ((3, 4, 2, 1), (3, 1), (2,), "hidden", {}),
+    ((3, 3, 1, 2), (1, 2), (), "floating", {"causal": True}), ((2, 3, 2, 1), (2, 1), (), "none", {"causal": True}),
+    ((4, 3, 2, 2), (2, 2), (), "heads", {"causal": True, "scale": 0.3}), ((2, 3, 2, 1), (2, 1), (2,), "bias", {"scale": -1.5}),
+    ((1, 1, 1, 1), (1, 1), (), "keys", {}), ((2, 2, 0, 1), (2, 2), (1,), "none", {}), ((0, 3, 2, 2), (2, 2), (), "none", {}),
+    ((3, 0, 2, 2), (1, 2), (), "floating", {}), ((2, 3, 2, 0), (2, 1), (), "none", {}), ((2, 3, 2, 2), (0, 1), (), "none", {}),
+    ((2, 3, 2, 2), (2, 0), (), "none", {}),
+)
 #: sizes n heads f h, leading axes, mask, options
 HEADS: tuple[tuple[Shape, Shape, str, dict[str, Any]], ...] = (
     ((4, 2, 2, 3), (), "none", {}), ((3, 2, 1, 2), (2,), "hidden", {}), ((5, 1, 2, 1), (), "floating", {"causal": True}),
@@ -139,6 +176,10 @@ def calls(phase: str, variant: Mapping[str, object], dtype: str, seed: int) -> l
     draw, found = Draw(seed, dtype), list[tuple[dict[str, Any], dict[str, Any]]]()
     if phase == "attention":
         found = [draw.attention(sizes, lead, mask, **options) for sizes, lead, mask, options in ATTENTION]
+        if any(variant.get(name) for name in HEADED):
+            found = [
+                draw.attention_by_heads(variant, sizes, heads, lead, mask, **options) for sizes, heads, lead, mask, options in BY_HEADS
+            ]
     elif phase == "multi_head_attention":
         found = [draw.heads(sizes, lead, mask, **options) for sizes, lead, mask, options in HEADS]
     elif phase == "encoder_block":
@@ -172,7 +213,13 @@ def calls(phase: str, variant: Mapping[str, object], dtype: str, seed: int) -> l
         found.append(({**draw.normed(phase, (2,), 3), "x": np.zeros((2, 3), dtype=draw.array(1).dtype)}, {"eps": 0.0}))
     else:
         raise InputError(f"validating {phase}: no calls of it are known; add some to numeric/exact_calls.py")
-    return [Call(_label(given, options), given, options, dtype) for given, options in found]
+    if variant.get("rotary"):
+        found = [(draw.of_pairs(given), options) for given, options in found]
+    if phase == "attention":
+        found += [draw.after(given, options, length) for (given, options), length in zip(found, (3, 1, 2, 0), strict=False)]
+    if variant.get("gated"):
+        found = [(draw.gates(given), options) for given, options in found]
+    return [Call(_label(given, options), given, options, dtype, variant) for given, options in found]
 
 
 def _label(given: Mapping[str, Any], options: Mapping[str, Any]) -> str:

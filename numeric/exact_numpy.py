@@ -243,7 +243,7 @@ def modules() -> dict[str, Module]:
     """What a kernel file may import, by name; constants are as exact as the working precision at the time of the call."""
     special = Module("scipy.special", {"erf": _unary(FUNCTIONS["erf"])})
     exact_math = {
-        **{name: _scalar(name) for name in FUNCTIONS}, "inf": mpmath.inf, "pi": +mpmath.pi,
+        **{name: _scalar(name) for name in FUNCTIONS}, "inf": mpmath.inf, "nan": mpmath.nan, "pi": +mpmath.pi,
         "isfinite": lambda x: bool(mpmath.isfinite(exact(x).item())), "prod": math.prod,
     }
     return {

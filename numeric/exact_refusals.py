@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kernelproof.numeric.exact_calls import Call
+from kernelproof.numeric.formal import HEADED
 from kernelproof.numeric.rounding import Array
 from kernelproof.numeric.signatures import PARAMS
 
@@ -44,7 +45,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "rms_norm": {"x": _f(2, 4), "gain": _f(4)},
     "encoder_block": {"x": _f(3, 4), "params": BLOCK, "n_heads": 2},
 }
-OPTIONS = ("n_heads", "mask", "causal", "scale", "eps", "base", "start")
+OPTIONS = ("n_heads", "mask", "causal", "scale", "eps", "base", "start", "past_k", "past_v")
 HEADS: tuple[dict[str, Any], ...] = (
     {"x": _i(3, 4)}, {"x": _f(4)}, {"n_heads": 3}, {"n_heads": 0}, {"n_heads": 1.5}, {"mask": _i(3, 3)}, {"mask": _f(2, 3)},
     {"mask": _f(1, 3, 3)}, {"mask": _f(3, 3, 1)}, {"x": _b(3, 4)},
@@ -82,6 +83,28 @@ CHANGES: dict[str, tuple[dict[str, Any], ...]] = {
 }
 
 
+#: attention whose heads are an axis of the definition: three query heads; two and four where they are grouped
+BY_HEADS: tuple[dict[str, Any], ...] = (
+    {"q": _i(3, 3, 2)}, {"q": _f(3, 2)}, {"k": _f(4, 2)}, {"v": _f(4, 5)}, {"k": _f(3, 4, 3)}, {"v": _f(3, 3, 5)}, {"v": _f(1, 4, 5)},
+    {"q": _f(2, 3, 2)}, {"q": _f(1, 3, 2)}, {"q": _f(2, 3, 3, 2), "k": _f(3, 3, 4, 2)}, {"v": _b(3, 4, 5)}, {"k": _f(0, 4, 2)},
+    {"mask": _i(3, 3, 4)}, {"mask": _f(2, 4)}, {"mask": _f(2, 3, 4)}, {"mask": _f(1, 1, 3, 4)},
+    {"k": _f(0, 4, 2), "v": _f(0, 4, 5)},
+)
+
+
+def _gated(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A call with a map to the gates."""
+    if "params" in given:
+        return {**given, "params": _gated(given["params"])}
+    return {**given, "w_gate": _f(4, 3)}
+
+
+def _gates(good: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Bad maps to the gates."""
+    bad = [{"w_gate": _f(4, 2)}, {"w_gate": _f(3, 4)}, {"w_gate": _i(4, 3)}, {"w_gate": _f(4)}]
+    return [{"params": {**good["params"], **change}} for change in bad] if "params" in good else bad
+
+
 def refusals(phase: str, variant: Mapping[str, object]) -> list[Call]:
     """Bad calls of a phase; none for a phase that is not listed."""
     changes = CHANGES.get(phase, ())
@@ -89,9 +112,25 @@ def refusals(phase: str, variant: Mapping[str, object]) -> list[Call]:
         changes = (*changes, {"d_model": 3})
     elif phase == "positional":
         changes = (*changes, {"d_model": -1})
-    found = []
+    found, good = [], GOOD[phase]
+    if any(variant.get(name) for name in HEADED):
+        good, changes = {"q": _f(3, 3, 2), "k": _f(3, 4, 2), "v": _f(3, 4, 5)}, BY_HEADS
+    if variant.get("sinks"):
+        good, changes = {**good, "sinks": _f(3)}, (*changes, {"sinks": _f(2)}, {"sinks": _f(3, 1)}, {"sinks": _i(3)})
+    if phase == "attention":
+        earlier = {f"past_{name}": np.zeros_like(good[name]) for name in "kv"}
+        short = {"past_k": earlier["past_k"][..., 1:, :], "past_v": earlier["past_v"]}
+        narrow = {"past_k": earlier["past_k"][..., :1], "past_v": earlier["past_v"]}
+        whole = {"past_k": earlier["past_k"], "past_v": earlier["past_v"].astype(np.int64)}
+        flat = {"past_k": earlier["past_k"][..., 0], "past_v": earlier["past_v"]}
+        batched = {name: part[None] for name, part in earlier.items()}
+        changes = (*changes, {"past_k": earlier["past_k"]}, {"past_v": earlier["past_v"]}, short, narrow, whole, flat, batched)
+    if variant.get("rotary"):
+        changes = (*changes, {name: _f(*good[name].shape[:-1], 3) for name in "qk"})
+    if variant.get("gated"):
+        good, changes = _gated(good), (*(_gated(change) if "params" in change else change for change in changes), *_gates(good))
     for change in changes:
-        whole = {**GOOD[phase], **change}
+        whole = {**good, **change}
         options = {name: whole.pop(name) for name in OPTIONS if name in whole}
-        found.append(Call(f"bad {', '.join(change)}", whole, options, "float32"))
+        found.append(Call(f"bad {', '.join(change)}", whole, options, "float32", variant))
     return found

@@ -17,6 +17,9 @@ from kernelproof.symbolic.terms import Term
 @cache
 def derivation_of(function: str) -> Derivation:
     """The derivation whose definition has this name."""
+    for phase in phases().values():
+        if function in phase.functions:
+            return phase.functions[function]()
     for derivation in _all():
         if derivation.definition.name == function:
             return derivation
@@ -52,4 +55,4 @@ def program_of(function: str) -> Program:
 @cache
 def free_shifts() -> frozenset[Term]:
     """Terms of kernel forms whose value does not matter, because shift invariance was instantiated with them."""
-    return frozenset(term for derivation in _all() for term in derivation.free_shifts)
+    return frozenset(term for derivation in _all() for term in derivation.free_shifts).union(*(phase.shifts for phase in phases().values()))

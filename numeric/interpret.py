@@ -22,8 +22,12 @@ import numpy as np
 
 from kernelproof.numeric import rounding
 from kernelproof.numeric.approx import Approx, align, size_value
+from kernelproof.numeric.elementary import VALUES, pi
+from kernelproof.numeric.idioms import Idioms
 from kernelproof.numeric.liberties import Liberties, Reach, shifts_in
+from kernelproof.numeric.precision import Precision
 from kernelproof.numeric.program import Axis, Operation, Program
+from kernelproof.numeric.roles import Roles
 from kernelproof.numeric.rounding import Arithmetic, Array
 from kernelproof.symbolic.binding import canonical
 from kernelproof.symbolic.terms import Term
@@ -36,7 +40,11 @@ Handler = Callable[[str, Mapping[str, Approx], Mapping[str, int]], Approx]
 
 
 class Interpreter:
-    """Runs programs for given sizes and inputs. ``inputs`` are arrays with their batch axes first, in any real format."""
+    """Runs programs for given sizes and inputs. ``inputs`` are arrays with their batch axes first, in any real format.
+
+    ``precision`` says more than ``on`` about what lies between inputs and result; without one all is kept in ``on.compute``. With
+    ``only``, the name of a stage of :mod:`numeric.staging`, the rounding of that stage alone is counted, which splits a bound into terms.
+    """
 
     def __init__(
         self,
@@ -47,8 +55,10 @@ class Interpreter:
         errors: Mapping[str, Array] | None = None,
         free_shifts: frozenset[Term] = frozenset(),
         handler: Handler | None = None,
+        precision: Precision | None = None,
+        only: str = "",
     ) -> None:
-        self.on, self.dtype, self.sizes = on, dtype, dict(sizes)
+        self.on, self.dtype, self.sizes, self.precision, self.only = on, dtype, dict(sizes), precision, only
         self._inputs, self._errors = inputs, errors or {}
         self._free = frozenset(canonical(term) for term in free_shifts)
         self._handler = handler
@@ -56,14 +66,16 @@ class Interpreter:
     def run(self, program: Program) -> list[Approx]:
         """Values and bounds of the outputs, along the axes they are wanted in."""
         values: dict[int, Approx] = {}
-        self._begin(program)
+        roles, liberties = self._begin(program)
         with np.errstate(all="ignore"):
             for number in program.live():
-                values[number] = self._guarded(self._one(number, program.operations[number], values))
+                self._on = liberties.on = roles.arithmetic(number)
+                found = self._sharpened(number, program.operations[number], self._one(number, program.operations[number], values), values)
+                values[number] = roles.stored(number, self._guarded(found))
         wanted = program.frames or [ref.axes for ref in program.outputs]
         return [values[ref.value].aligned(ref.axes, frame) for ref, frame in zip(program.outputs, wanted, strict=True)]
 
-    def _begin(self, program: Program) -> None:
+    def _begin(self, program: Program) -> tuple[Roles, Liberties]:
         """What is kept through one run. Weights relative to another shift are larger by at most their sum, the length of a row."""
         self._shifts = shifts_in(program, self._free, self.sizes)
         self._lengths = {
@@ -72,12 +84,15 @@ class Interpreter:
             for name, axis in zip(ref.axes, program.operations[ref.value].axes, strict=True)
         }
         self._on = replace(self.on, rescaled=2.0 * max((1, *self._shifts.values())))
+        self._roles = Roles(self._on, program, self._shifts, self.precision, self.only)
         self._liberties = Liberties(self._on)
+        self._idioms = Idioms(program, self._roles)
+        return self._roles, self._liberties
 
     def _guarded(self, found: Approx) -> Approx:
         """Beyond the target's range, or where nothing is known, the bound is infinite; what its own computation lost is put back."""
         value, error = found.value, found.error * self.on.slack()
-        bad = ~np.isfinite(value) | np.isnan(error) | (np.abs(value) + error > self.on.compute.largest)
+        bad = ~np.isfinite(value) | np.isnan(error) | (np.abs(value) + error > self._on.compute.largest)
         if bad.any():
             error = np.where(bad, np.inf, error)
             value = np.where(np.isfinite(value), value, 0)
@@ -123,7 +138,7 @@ class Interpreter:
         """A count or a position: exact, unless it has more digits than the target."""
         with np.errstate(over="ignore"):
             exact = value.astype(np.float32).astype(value.dtype) == value
-        return Approx(value, np.where(exact, 0, self.on.unit * np.abs(value)))
+        return Approx(value, np.where(exact, 0, self._on.unit * np.abs(value)))
 
     def _input(self, operation: Operation) -> Approx:
         """An input; axes that it only broadcasts along are filled in, for folds run over them."""
@@ -133,13 +148,13 @@ class Interpreter:
         shape = lead + tuple(self._length(axis) for axis in operation.axes)
         error = self._errors.get(name)
         if error is None and not operation.axes and (name == "scale" or not _exact(float(value))):
-            error = SCALAR_ROUNDINGS * self.on.unit * np.abs(value)
+            error = SCALAR_ROUNDINGS * self._on.unit * np.abs(value)
         error = np.zeros_like(value) if error is None else np.broadcast_to(error, value.shape).astype(self.dtype)
         return Approx(np.broadcast_to(value, shape), np.broadcast_to(error, shape))
 
     def _number(self, value: Any) -> Approx:
         array = np.asarray(value, dtype=self.dtype)
-        return Approx(array, np.zeros_like(array) if _exact(float(array)) else self.on.unit * np.abs(array))
+        return Approx(array, np.zeros_like(array) if _exact(float(array)) else self._on.unit * np.abs(array))
 
     def _map(self, number: int, operation: Operation, values: dict[int, Approx]) -> Approx:
         operands = self._operands(operation, values, operation.names)
@@ -153,8 +168,14 @@ class Interpreter:
             shape = tuple(self._length(axis) for axis in operation.axes)
             lead = args[0].shape[: args[0].ndim - len(shape)]
             return Approx(*(np.broadcast_to(part, lead + shape) for part in (args[0], errors[0])))
-        value = _VALUES[name](*args) if name != "pi" else np.asarray(_pi(self.dtype))
+        value = VALUES[name](*args) if name != "pi" else np.asarray(pi(self.dtype))
         error = rounding.RULES[name](self._on, value, args, errors)
+        if number in self._shifts:
+            self._liberties.shifts[number] = error
+            self._idioms.note_joined(number, [ref.value for ref in operation.operands])
+            return Approx(value, np.zeros_like(error))
+        error = self._idioms.rescaled(self._on, number, value, error)
+        error = self._idioms.distributed(self._on, number, operation, value, args, error)
         return Approx(value, self._liberties.widened(number, operation, value, args, errors, error))
 
     def _fold(self, number: int, operation: Operation, values: dict[int, Approx]) -> Approx:
@@ -164,12 +185,15 @@ class Interpreter:
         if kind == "sum":
             shape = np.broadcast_shapes(body.value.shape, body.error.shape)
             value, error = (np.broadcast_to(part, shape) for part in (body.value, body.error))
+            error = self._roles.factor(operation.operands[0].value, value, error, of_product=False)
             reach = (np.abs(value) + error).sum(axis=axes)
-            return self._summed(number, value.sum(axis=axes), error.sum(axis=axes), reach, self._count(reduced) - 1, False)
+            roundings = self._count(reduced) - 1 + self._idioms.extra_roundings(operation)
+            return self._summed(number, value.sum(axis=axes), error.sum(axis=axes), reach, roundings)
         keep = guard[0].value != 0 if guard else np.True_
         shown = np.where(keep, body.value, -np.inf).max(axis=axes, initial=-np.inf)
         value = np.where(np.isneginf(shown), 0, shown)
         error = np.where(keep, body.error, 0).max(axis=axes, initial=0)
+        self._idioms.note_shift(number, body, keep)
         if number in self._shifts:
             self._liberties.shifts[number] = error
             return Approx(value, np.zeros_like(value))
@@ -178,18 +202,30 @@ class Interpreter:
     def _count(self, reduced: tuple[str, ...]) -> int:
         return prod(size_value(self._lengths[name], self.sizes) for name in reduced)
 
-    def _summed(self, number: int, value: Array, carried: Array, reach: Array, roundings: int, of_products: bool) -> Approx:
-        """A sum of terms that pass through so many roundings. Partial sums stay below the reach, and overflow where it does."""
+    def _summed(
+        self,
+        number: int,
+        value: Array,
+        carried: Array,
+        reach: Array,
+        roundings: int,
+        flushed: Array | None = None,
+        largest: Array | None = None,
+    ) -> Approx:
+        """A sum of terms that pass through so many roundings; of products where ``flushed`` says what their factors may lose. Partial
+        sums stay below the reach, or below ``largest``, and overflow where that does.
+        """
         roundings = max(roundings, 0)
         reach = reach * self.on.slack(roundings)
-        self._liberties.reaches[number] = Reach(reach, roundings, of_products)
+        self._liberties.reaches[number] = Reach(reach, roundings, flushed is not None, 0.0 if flushed is None else flushed)
         lost = np.where(reach > 0, 2 * (roundings + 1) * self._on.tiny, 0)
-        error = carried * self.on.slack(roundings) + self.on.gamma(roundings) * reach + lost
-        return Approx(value, np.where(reach > self.on.compute.largest, np.inf, error))
+        error = carried * self.on.slack(roundings) + self._on.gamma(roundings) * reach + lost
+        most = reach if largest is None else np.maximum(reach, largest)
+        return Approx(value, np.where(most > self._on.compute.largest, np.inf, error))
 
     def _contract(self, number: int, operation: Operation, values: dict[int, Approx]) -> Approx:
         (reduced,) = operation.detail
-        left, right = (values[ref.value] for ref in operation.operands)
+        left, right = (self._factor(ref.value, values) for ref in operation.operands)
         letters = {name: chr(97 + place) for place, name in enumerate({n: 0 for ref in operation.operands for n in ref.axes})}
         subscripts = ["..." + "".join(letters[name] for name in ref.axes) for ref in operation.operands]
         text = f"{','.join(subscripts)}->...{''.join(letters[name] for name in operation.names)}"
@@ -200,7 +236,23 @@ class Interpreter:
         a, b = np.abs(left.value), np.abs(right.value)
         reach = product(a + left.error, b + right.error)
         carried = product(a, right.error) + product(left.error, b + right.error)
-        return self._summed(number, product(left.value, right.value), carried, reach, self._count(reduced), True)
+        roundings = self._count(reduced) + self._idioms.extra_roundings(operation)
+        flushed = self._on.tiny * (product(a, np.ones_like(b)) + product(np.ones_like(a), b))
+        # on the way of an online softmax a weight may still be one
+        early = [self._idioms.is_online_weight(ref.value) for ref in operation.operands]
+        largest = product(np.ones_like(a) if early[0] else a, np.ones_like(b) if early[1] else b) if any(early) else None
+        return self._summed(number, product(left.value, right.value), carried, reach, roundings, flushed, largest)
+
+    def _factor(self, number: int, values: dict[int, Approx]) -> Approx:
+        """A factor of a product, as it is read there."""
+        found = values[number]
+        return Approx(found.value, self._roles.factor(number, found.value, found.error, of_product=True))
+
+    def _sharpened(self, number: int, operation: Operation, found: Approx, values: dict[int, Approx]) -> Approx:
+        """The bound of an idiom where it is the smaller one."""
+        sharper = self._idioms.bound(self._on, number, operation, found, values)
+        error = found.error if sharper is None else np.where(np.isfinite(found.error), np.fmin(found.error, sharper), found.error)
+        return Approx(found.value, self._idioms.from_logarithm(self._on, operation, found.value, error, values))
 
     def _slices(self, operation: Operation) -> tuple[slice, ...]:
         found = []
@@ -253,36 +305,3 @@ def _exact(value: float) -> bool:
     """Whether a number is the same in every format that kernels compute in."""
     with np.errstate(over="ignore"):
         return float(np.float32(value)) == value
-
-
-def _pi(dtype: np.dtype[Any]) -> Any:
-    """π in the wide format: a double has too few of its digits."""
-    return dtype.type("3.14159265358979323846264338327950288")
-
-
-def _erf(value: Array) -> Array:
-    if value.dtype == np.float64:
-        from scipy.special import erf
-
-        return erf(value)  # type: ignore[no-any-return]
-    import mpmath
-
-    def exactly(entry: Any) -> Any:
-        """In two doubles and back: a long double has no more digits than two doubles together."""
-        found = mpmath.erf(mpmath.mpf(float(entry)) + float(entry - value.dtype.type(float(entry))))
-        return value.dtype.type(float(found)) + value.dtype.type(float(found - float(found)))
-
-    with mpmath.workprec(120):
-        within = np.clip(value, -30, 30)  # erf is ±1 beyond, to more digits than there are
-        return np.array([exactly(entry) for entry in within.ravel()], dtype=value.dtype).reshape(value.shape)
-
-
-def _quotient(a: Array, b: Array) -> Array:
-    return np.where(b == 0, 0, a / np.where(b == 0, 1, b))
-
-
-_VALUES: dict[str, Callable[..., Array]] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _quotient, "neg": np.negative, "exp": rounding.exponential,
-    "log": lambda a: np.where(a > 0, np.log(np.where(a > 0, a, 1)), 0), "sqrt": lambda a: np.sqrt(np.maximum(a, 0)),
-    "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "erf": _erf, "max": np.maximum, "delta": lambda a, b: (a == b).astype(a.dtype),
-}

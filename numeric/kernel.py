@@ -20,7 +20,7 @@ from kernelproof import __version__
 from kernelproof.numeric.kernel_file import error_bound_text, kernel_source
 from kernelproof.numeric.reference import reference, stored
 from kernelproof.numeric.rounding import FORMATS, Array, arithmetic_for
-from kernelproof.numeric.signatures import PARAMS, SIGNATURES
+from kernelproof.numeric.signature_variants import names_of, signature
 from kernelproof.symbolic.errors import InputError, NotBuiltYet
 from kernelproof.symbolic.phase import Derivation, Statement
 from kernelproof.symbolic.registry import derive
@@ -57,17 +57,17 @@ class ErrorBound:
 
     def _tensors(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Array]:
         """Arrays by name, taken out of the keywords where they were given so. InputError for a call that the signature does not have."""
-        positional, _, keywords = SIGNATURES[self.phase].call.partition(", *")
-        names = [name.strip() for name in positional.split(",")]
+        names, allowed = names_of(self.phase, self.variant)
         given = dict(zip(names, arguments, strict=False))
         given |= {name: options.pop(name) for name in names if name not in given and name in options}
-        allowed = {part.split("=")[0].strip() for part in keywords.split(",")}
         if len(arguments) > len(names) or len(given) < len(names) or set(options) - allowed:
             shown = ", ".join([str(len(arguments)), *options])
-            raise InputError(f"bounding {self.phase}: arguments {shown}; expected a call of {self.phase}({SIGNATURES[self.phase].call})")
+            call = signature(self.phase, self.variant).call
+            raise InputError(f"bounding {self.phase}: arguments {shown}; expected a call of {self.phase}({call})")
         params = given.pop("params", {})
-        if missing := [name for name in PARAMS if "params" in names and name not in params]:
-            raise InputError(f"bounding {self.phase}: params lacks {', '.join(missing)}; expected a mapping with {', '.join(PARAMS)}")
+        members = signature(self.phase, self.variant).arrays[1:] if "params" in names else ()
+        if missing := [name for name in members if name not in params]:
+            raise InputError(f"bounding {self.phase}: params lacks {', '.join(missing)}; expected a mapping with {', '.join(members)}")
         return {name: np.asarray(value) for name, value in {**given, **params}.items()}
 
     def __str__(self) -> str:

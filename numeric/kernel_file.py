@@ -14,7 +14,8 @@ from kernelproof import __version__
 from kernelproof.numeric.forms import program_of
 from kernelproof.numeric.printer import ArrayPrinter, Code
 from kernelproof.numeric.rounding import FORMATS, ULPS
-from kernelproof.numeric.signatures import PARAMS, SIGNATURES, Signature
+from kernelproof.numeric.signature_variants import signature as signature_of
+from kernelproof.numeric.signatures import Signature
 from kernelproof.symbolic.phase import Derivation
 from kernelproof.symbolic.printing.derivation import definition_equations, variant_text
 from kernelproof.symbolic.printing.render import text
@@ -36,7 +37,7 @@ def error_bound_text(dtype: str) -> str:
 def docstring(derivation: Derivation, backend: str, dtype: str) -> str:
     """The opening docstring of a kernel file."""
     variant = variant_text(derivation)
-    signature = SIGNATURES[derivation.phase]
+    signature = signature_of(derivation.phase, derivation.variant, cache=backend == "numpy")
     lines = [f"{derivation.title}{f' ({variant})' if variant else ''}: {backend}, {dtype}.", "", "Definition:"]
     lines += [f"    {text(formula)}" for formula in definition_equations(derivation)]
     lines += ["Kernel form, the last line of the derivation:"]
@@ -60,7 +61,7 @@ def docstring(derivation: Derivation, backend: str, dtype: str) -> str:
 def kernel_source(derivation: Derivation, dtype: str) -> str:
     """The NumPy kernel file of a derivation."""
     phase = derivation.phase
-    signature = SIGNATURES[phase]
+    signature = signature_of(phase, derivation.variant)
     printer = ArrayPrinter(program_of(derivation.definition.name), "np", signature.unbatched, signature.optional)
     outputs = printer.run()
     compute = "float32" if dtype in ("float16", "bfloat16") else dtype
@@ -77,12 +78,24 @@ def kernel_source(derivation: Derivation, dtype: str) -> str:
         *(_filled(line, phase, "np") for line in signature.before),
         *(dtype_check("embedding", ("table",)) if phase == "embedding" else ()), *_steps_line(derivation), *printer.lines,
         *result_lines(derivation, signature, outputs, "np"),
-        "return out" if phase in ("positional", "embedding") else "return out.astype(dtype, copy=False)",
+        *_return_lines(phase, signature),
     ]
     # overflow and the like are part of the arithmetic: exp(-inf) is 0, and x / inf as well
     body = [*argument_lines(signature, phase, "np"), 'with np.errstate(all="ignore"):', *(f"    {line}" for line in steps)]
     function = [f"def {phase}({signature.call}):", *(f"    {line}" for line in body)]
     return sealed("\n".join((*head, "", "", *function)) + "\n")
+
+
+def _return_lines(phase: str, signature: Signature) -> list[str]:
+    """The result in the dtype of the arrays; with it all keys and values where earlier ones were given."""
+    if phase in ("positional", "embedding"):
+        return ["return out"]
+    if not signature.cache:
+        return ["return out.astype(dtype, copy=False)"]
+    return [
+        "out = out.astype(dtype, copy=False)",
+        "return out if past_k is None else (out, k.astype(dtype, copy=False), v.astype(dtype, copy=False))",
+    ]
 
 
 def sealed(source: str) -> str:
@@ -104,9 +117,10 @@ def argument_lines(signature: Signature, phase: str, module: str) -> list[str]:
         return []
     names = ", ".join(signature.arrays)
     if phase == "encoder_block":
-        source = ", ".join([f"{module}.asarray(x)", *(f'{module}.asarray(params["{name}"])' for name in PARAMS)])
+        params = signature.arrays[1:]
+        source = ", ".join([f"{module}.asarray(x)", *(f'{module}.asarray(params["{name}"])' for name in params)])
         lines = [
-            f"missing = [name for name in {PARAMS!r} if name not in params]",
+            f"missing = [name for name in {params!r} if name not in params]",
             "if missing:",
             '    raise KeyError(f"encoder_block: params lacks {missing}; expected a mapping with w_q … bias2")',
         ]
@@ -133,7 +147,7 @@ def result_lines(derivation: Derivation, signature: Signature, outputs: list[Cod
     """The lines that make ``out``."""
     layout = derivation.variant.get("layout")
     if layout is None:
-        return [f"out = {signature.result.replace('{out}', outputs[0].code)}"]
+        return [f"out = {signature.result.replace('{np}', module).replace('{out}', outputs[0].code)}"]
     first, second = (":, 0::2", ":, 1::2") if layout == "interleaved" else (":, :sines", ":, sines:")
     if derivation.phase == "positional":
         shape, dtype = "(n, d)", "DTYPE"

@@ -5,7 +5,7 @@ What it does: the rules of ``rounding`` bound one operation in the order of the 
 - put a factor or a divisor of a sum on its terms one by one: the scale on the queries, or its root on queries and keys; the weights
   of a softmax divided before they meet the values; a mean as a sum of quotients;
 - start the accumulation of a product from what is added to it: a bias, a residual;
-- shift a softmax by the maximum that they computed themselves, not by the exact one;
+- shift a softmax by the maximum that they computed themselves, not by the exact one, and take powers of two of the exponents;
 - let a denominator 1 + exp(z) overflow, for a quotient by infinity is zero.
 
 Guarantees: with the extra errors the bound holds for these as well. Cannot see: other forms of the same function, such as weights
@@ -27,6 +27,8 @@ from kernelproof.symbolic.terms import Term
 
 #: roundings of a term by a factor that is put on it: one on each side, and two for what the factor itself has lost
 PLACED_FACTOR = 4.0
+#: roundings of an exponent beyond its own: log2(e) put on it, for a power of two
+EXPONENT = 2.0
 #: roundings of a term by a divisor that is put on it: its reciprocal, and the product
 PLACED_DIVISOR = 2.0
 
@@ -38,6 +40,8 @@ class Reach:
     total: Array
     roundings: int
     of_products: bool
+    #: what the terms' factors may lose where a factor that is put on them makes them underflow
+    flushed: Array | float = 0.0
 
 
 class Liberties:
@@ -62,10 +66,11 @@ class Liberties:
                 return self._divisor(operation, value, args, errors, error)
             case "add":
                 self._floor_of_sum(number, operation, args, errors)
-                return self._start(operation, args, errors, error)
+                return self._start(number, operation, args, errors, error)
             case "sub" if operation.operands[1].value in self.shifts:
                 ref = operation.operands[1]
-                return error + self.on.unit * align(self.shifts[ref.value], ref.axes, operation.names)
+                own = self.on.unit * align(self.shifts[ref.value], ref.axes, operation.names)
+                return error + own + EXPONENT * self.on.unit * (np.abs(value) + error)
             case "exp":
                 self._floor_of_exponential(number, args[0], errors[0])
         return error
@@ -75,20 +80,23 @@ class Liberties:
     def _reach(self, operation: Operation, place: int) -> Reach | None:
         ref = operation.operands[place]
         found = self.reaches.get(ref.value)
-        return None if found is None else Reach(align(found.total, ref.axes, operation.names), found.roundings, found.of_products)
+        if found is None:
+            return None
+        flushed = found.flushed if isinstance(found.flushed, float) else align(found.flushed, ref.axes, operation.names)
+        return Reach(align(found.total, ref.axes, operation.names), found.roundings, found.of_products, flushed)
 
     def _factor(self, operation: Operation, args: list[Array], errors: list[Array], error: Array) -> Array:
         for place, other in ((0, 1), (1, 0)):
             reach = self._reach(operation, place)
             if reach is not None:
-                error = error + PLACED_FACTOR * self.on.unit * reach.total * (np.abs(args[other]) + errors[other])
+                error = error + PLACED_FACTOR * self.on.unit * reach.total * (np.abs(args[other]) + errors[other]) + reach.flushed
         return error
 
     def _divisor(self, operation: Operation, value: Array, args: list[Array], errors: list[Array], error: Array) -> Array:
         reach = self._reach(operation, 0)
         if reach is not None:
             room = np.abs(args[1]) - errors[1]
-            placed = PLACED_DIVISOR * self.on.unit * reach.total / np.where(room > 0, room, 1)
+            placed = PLACED_DIVISOR * self.on.unit * reach.total / np.where(room > 0, room, 1) + reach.flushed
             certain_zero = (args[1] == 0) & (errors[1] == 0)
             error = error + np.where(certain_zero, 0, np.where(room > 0, placed, np.inf))
         if operation.operands[1].value in self.floors:
@@ -98,7 +106,16 @@ class Liberties:
             error = np.fmin(error, np.where(floor > 0, np.abs(value) + most + self.on.tiny, np.inf))
         return error
 
-    def _start(self, operation: Operation, args: list[Array], errors: list[Array], error: Array) -> Array:
+    def _joined(self, number: int, both: list[Reach], error: Array) -> Array:
+        """Two sums of products added: their terms may be summed as one."""
+        count = sum(reach.roundings for reach in both) + 1
+        self.reaches[number] = Reach(both[0].total + both[1].total, count, True, both[0].flushed + both[1].flushed)
+        return error + sum((self.on.gamma(count) - self.on.gamma(reach.roundings)) * reach.total for reach in both)
+
+    def _start(self, number: int, operation: Operation, args: list[Array], errors: list[Array], error: Array) -> Array:
+        both = [reach for reach in (self._reach(operation, 0), self._reach(operation, 1)) if reach is not None and reach.of_products]
+        if len(both) == 2:
+            return self._joined(number, both, error)
         for place, other in ((0, 1), (1, 0)):
             reach = self._reach(operation, place)
             if reach is not None and reach.of_products:
@@ -130,15 +147,17 @@ def shifts_in(program: Program, free: frozenset[Term], sizes: Mapping[str, int])
     """
     found: dict[int, int] = {}
     for number, operation in enumerate(program.operations):
-        if operation.kind == "fold" and operation.meaning is not None and canonical(operation.meaning) in free:
-            (reduced,) = operation.detail[1]
+        if operation.meaning is not None and canonical(operation.meaning) in free and _only_subtracted(program, number):
+            # the larger one of a maximum and a sink is a maximum over one entry more
+            sinks = operation.kind == "map"
+            fold = program.operations[operation.operands[0].value] if sinks else operation
+            (reduced,) = fold.detail[1]
             lengths = {
                 name: axis.size
-                for ref in operation.operands
+                for ref in fold.operands
                 for name, axis in zip(ref.axes, program.operations[ref.value].axes, strict=True)
             }
-            if _only_subtracted(program, number):
-                found[number] = size_value(lengths[reduced], sizes)
+            found[number] = size_value(lengths[reduced], sizes) + sinks
     return found
 
 

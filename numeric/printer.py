@@ -160,6 +160,8 @@ class ArrayPrinter(ProductPrinter):
 
     def _is_optional(self, ref: Ref) -> bool:
         operation = self.program.operations[ref.value]
+        if operation.kind == "split":
+            return self._is_optional(operation.operands[0])
         return operation.kind == "input" and operation.detail[0] in self._optional
 
     def _optional_sum(self, operation: Operation, operands: list[Code], batched: bool) -> Code:
@@ -197,7 +199,8 @@ class ArrayPrinter(ProductPrinter):
         _require_all(body, names)
         mask = self._aligned(guard[0], names, TENSOR, batched)
         hidden = f"{self.module}.max({self.module}.where({mask.code}, {shown.code}, -math.inf), axis={axis}, initial=-math.inf)"
-        top = self._assigned("highest", f"{plain} if {guard[0].code} is None else {hidden}")
+        chosen = f"{plain} if {guard[0].code} is None else {hidden}" if self._is_optional(operation.operands[1]) else hidden
+        top = self._assigned("highest", chosen)
         return Code(f"{self.module}.where({top} == -math.inf, 0, {top})", operation.names, TENSOR, batched)
 
     # -- views ----------------------------------------------------------------------------------------------------------------
@@ -217,6 +220,9 @@ class ArrayPrinter(ProductPrinter):
         rank = len(operation.axes) - 1
         after = f" + {table.operand}.shape[-{rank - place - 1}:]" if place < rank - 1 else ""
         shape = f"{table.operand}.shape[:-{rank - place}] + ({lengths}){after}"
+        if self._is_optional(operation.operands[0]):
+            code = f"None if {table.code} is None else {table.operand}.reshape({shape})"
+            return Code(self._assigned("parts", code), operation.names, table.depends, table.batched)
         return Code(f"{table.operand}.reshape({shape})", operation.names, table.depends, table.batched)
 
     def _print_gather(self, operation: Operation) -> Code:

@@ -40,9 +40,10 @@ class ProductPrinter:
         merged = self._merged(operation.operands[1], reduced, own_right)
         if not both and merged is not None and len(own_left) == 1:
             return self._merged_product(operation, left, merged, reduced, own_left, own_right)
-        if len(reduced) == 1 and len(own_left) == 1 and len(own_right) == 1:
+        if len(reduced) == 1 and len(own_right) == 1 and (len(own_left) == 1 or (both and own_left)):
+            # of several axes that only the left side has, all but the last are stacks of matrices that share the right one
             a = self._aligned(left, (*both, *own_left, *reduced), TENSOR, left.batched)
-            b = self._aligned(right, (*both, *reduced, *own_right), TENSOR, right.batched)
+            b = self._aligned(right, (*both, *own_left[:-1], *reduced, *own_right), TENSOR, right.batched)
             return Code(f"{self.module}.matmul({a.code}, {b.code})", operation.names, TENSOR, left.batched or right.batched)
         letters = {name: chr(97 + place) for place, name in enumerate(dict.fromkeys((*left.axes, *right.axes)))}
         sides = ["..." + "".join(letters[name] for name in axes) for axes in (left.axes, right.axes, operation.names)]

@@ -19,6 +19,8 @@ kind           meaning; ``detail``
 ``split``      an axis of a value seen as two; (place,)
 ``gather``     entries picked by computed indices; per axis of the table ("axis", name) or ("index", operand number)
 ``call``       the kernel under test; (function, names of the arguments, sizes)
+``either``     the first operand; the others are right forms of the same value (gradient programs)
+``stored``     the operand, which a forward pass may have rounded to its storage format (gradient programs)
 =============  ====================================================================================================
 """
 
@@ -30,7 +32,7 @@ from typing import Any
 
 from kernelproof.symbolic.terms import Term
 
-KINDS = ("input", "number", "size", "index", "map", "select", "fold", "contract", "slice", "split", "gather", "call")
+KINDS = ("input", "number", "size", "index", "map", "select", "fold", "contract", "slice", "split", "gather", "call", "either", "stored")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy as np
 from kernelproof.numeric.formal import formal
 from kernelproof.numeric.forms import free_shifts, program_of
 from kernelproof.numeric.interpret import Approx, Interpreter
-from kernelproof.numeric.rounding import Arithmetic, Array, arithmetic_for
+from kernelproof.numeric.precision import Precision, assumed_precision
+from kernelproof.numeric.rounding import Arithmetic, Array, arithmetic_of
 from kernelproof.symbolic.phase import Derivation
 from kernelproof.symbolic.registry import derive
 
@@ -32,15 +33,26 @@ def reference(
     options: Mapping[str, Any],
     dtype: str,
     errors: Mapping[str, Array] | None = None,
+    precision: Precision | None = None,
+    only: str = "",
 ) -> Approx:
-    """Value and error bound of a phase for these inputs. ``errors`` bound the errors of the inputs themselves."""
+    """Value and error bound of a phase for these inputs. ``errors`` bound the errors of the inputs themselves.
+
+    ``precision`` is what is assumed of the kernel (the default: what is assumed here). With ``only``, the rounding of one stage
+    alone is counted (:mod:`numeric.staging`).
+    """
     derivation = derive(phase, **variant)
-    on = arithmetic_for(dtype, wide(dtype))
+    precision = precision or assumed_precision(dtype)
+    on = arithmetic_of(precision, wide(dtype))
     given = formal(phase, derivation.variant, tensors, options)
-    interpreter = Interpreter(on, wide(dtype), given.sizes, given.inputs, errors, free_shifts())
+    own = {name: on.unit * count for name, count in given.roundings.items()}
+    lost = {**own, **(errors or {})}
+    interpreter = Interpreter(on, wide(dtype), given.sizes, given.inputs, lost, free_shifts(), precision=precision, only=only)
     parts = interpreter.run(program_of(derivation.definition.name))
     value, error = (assemble(derivation, [getattr(part, name) for part in parts], given.shape) for name in ("value", "error"))
-    return stored(on, Approx(value, error), copied=phase == "embedding")
+    if given.undefined is not None:
+        error = np.where(given.undefined, np.inf, error)
+    return stored(on, Approx(value, error), copied=phase == "embedding" or only not in ("", "storage"))
 
 
 def assemble(derivation: Derivation, parts: list[Array], shape: tuple[int, ...]) -> Array:

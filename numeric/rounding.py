@@ -17,35 +17,24 @@ products of Strassen's kind.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from kernelproof.numeric.precision import FORMATS, Format, Precision, assumed_precision
+from kernelproof.numeric.ulps import ANY, Ulps
+
+__all__ = [
+    "FORMATS", "RULES", "ULPS", "Arithmetic", "Array", "Format", "arithmetic_for", "arithmetic_of", "exponential", "power", "rounded",
+]
+
 Array = np.ndarray[Any, np.dtype[Any]]
-#: assumed worst error of an elementary function in units in the last place
-ULPS = {"exp": 3.0, "log": 4.0, "sin": 2.0, "cos": 2.0, "tanh": 2.0, "erf": 2.0, "sqrt": 1.0, "pow": 2.0}
+#: assumed worst error of an elementary function in units in the last place, in the default precision
+ULPS = ANY
 TWO_OVER_ROOT_PI = 1.1283791670955128
 #: a/b, or a times the rounded 1/b
 DIVISION = 2.0
-
-
-@dataclass(frozen=True)
-class Format:
-    """A floating-point format: unit roundoff, smallest normal number, largest number."""
-
-    name: str
-    unit: float
-    tiny: float
-    largest: float
-
-
-FORMATS = {
-    "float16": Format("float16", 2.0**-11, 2.0**-14, 65504.0),
-    "bfloat16": Format("bfloat16", 2.0**-8, 2.0**-126, (2 - 2.0**-7) * 2.0**127),
-    "float32": Format("float32", 2.0**-24, 2.0**-126, float(np.finfo(np.float32).max)),
-    "float64": Format("float64", 2.0**-53, 2.0**-1022, float(np.finfo(np.float64).max)),
-}
 
 
 @dataclass(frozen=True)
@@ -60,6 +49,7 @@ class Arithmetic:
     store: Format
     reference_unit: float
     rescaled: float = 1.0
+    ulps: Ulps = field(default_factory=lambda: ANY)
 
     @property
     def unit(self) -> float:
@@ -82,9 +72,14 @@ class Arithmetic:
 
 
 def arithmetic_for(dtype: str, reference: np.dtype[Any]) -> Arithmetic:
-    """16-bit formats are storage with float32 accumulation; others compute in themselves."""
-    compute = FORMATS["float32" if dtype in ("float16", "bfloat16") else dtype]
-    return Arithmetic(compute, FORMATS[dtype], float(np.finfo(reference).eps) / 2)
+    """The arithmetic assumed of kernels of this dtype: of 16-bit formats float32 with storage in them, of others their own."""
+    return arithmetic_of(assumed_precision(dtype), reference)
+
+
+def arithmetic_of(precision: Precision, reference: np.dtype[Any]) -> Arithmetic:
+    """The arithmetic of what a precision computes in."""
+    compute, output = precision.format("compute"), precision.format("output")
+    return Arithmetic(compute, output, float(np.finfo(reference).eps) / 2, ulps=precision.functions)
 
 
 Rule = Callable[[Arithmetic, Array, list[Array], list[Array]], Array]
@@ -128,7 +123,7 @@ def exponential(argument: Array) -> Array:
 
 
 def _exponential(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
-    own = 2 * ULPS["exp"] * on.unit
+    own = 2 * on.ulps["exp"] * on.unit
     relative = value * (np.expm1(errors[0]) * (1 + own) + own)
     # where the reference has underflowed, a relative error of it says nothing
     whole = np.exp(args[0] + errors[0]) * (1 + own)
@@ -140,7 +135,7 @@ def _logarithm(on: Arithmetic, value: Array, args: list[Array], errors: list[Arr
     inside = args[0] > errors[0]
     fraction = np.where(inside, errors[0] / np.where(args[0] > 0, args[0], 1), 0)
     carried = np.where(inside, -np.log1p(-fraction), np.inf)
-    return carried + 2 * ULPS["log"] * on.unit * (np.abs(value) + carried)
+    return carried + 2 * on.ulps["log"] * on.unit * (np.abs(value) + carried)
 
 
 def _root(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
@@ -148,7 +143,7 @@ def _root(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) 
     together = value + np.sqrt(np.maximum(args[0] - errors[0], 0))
     carried = np.minimum(errors[0] / np.where(together > 0, together, 1), np.sqrt(errors[0]))
     carried = np.where(together > 0, carried, np.sqrt(errors[0]))
-    found: Array = carried + 2 * ULPS["sqrt"] * on.unit * (value + carried)
+    found: Array = carried + 2 * on.ulps["sqrt"] * on.unit * (value + carried)
     return found
 
 
@@ -159,7 +154,7 @@ def _within_two(slope: Array, error: Array) -> Array:
 
 def _circular(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
     carried = _within_two(np.ones_like(value), errors[0])
-    own: Array = 2 * ULPS["sin"] * on.unit * np.minimum(np.abs(value) + carried, 1.0) + on.tiny
+    own: Array = 2 * on.ulps["sin"] * on.unit * np.minimum(np.abs(value) + carried, 1.0) + on.tiny
     return carried + own
 
 
@@ -167,13 +162,13 @@ def _tanh(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) 
     """The slope is largest where the operand may be nearest to zero; 1/cosh² keeps its digits far out."""
     nearest = np.clip(np.abs(args[0]) - errors[0], 0, 300)
     carried = _within_two(1 / np.cosh(nearest) ** 2, errors[0])
-    return carried + 2 * ULPS["tanh"] * on.unit * (np.abs(value) + carried) + on.tiny
+    return carried + 2 * on.ulps["tanh"] * on.unit * (np.abs(value) + carried) + on.tiny
 
 
 def _erf(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
     nearest = np.maximum(np.abs(args[0]) - errors[0], 0)
     carried = _within_two(TWO_OVER_ROOT_PI * np.exp(-(nearest**2)), errors[0])
-    return carried + 2 * ULPS["erf"] * on.unit * (np.abs(value) + carried) + on.tiny
+    return carried + 2 * on.ulps["erf"] * on.unit * (np.abs(value) + carried) + on.tiny
 
 
 def _maximum(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:
@@ -208,6 +203,6 @@ def power(on: Arithmetic, value: Array, base: Array, error: Array, exponent: int
     if exponent == 0:
         return np.zeros_like(value)
     most = np.abs(base) + error
-    own: Array = on.gamma(exponent - 1 + 2 * ULPS["pow"]) * most**exponent + exponent * on.tiny
+    own: Array = on.gamma(exponent - 1 + 2 * on.ulps["pow"]) * most**exponent + exponent * on.tiny
     carried: Array = exponent * error * most ** (exponent - 1)
     return carried + own

@@ -25,7 +25,7 @@ from kernelproof.numeric.formal import frequencies
 from kernelproof.numeric.forms import free_shifts, program_of
 from kernelproof.numeric.interpret import Interpreter
 from kernelproof.numeric.reference import assemble, stored, wide
-from kernelproof.numeric.rounding import ULPS, Array, arithmetic_for
+from kernelproof.numeric.rounding import Array, arithmetic_for
 from kernelproof.symbolic.registry import derive
 
 #: error of an entry that :class:`Turned` gives: two rounded tables, two products, a sum; rounded up
@@ -165,7 +165,7 @@ def ceilings(variant: Mapping[str, object], width: int, base: float, positions: 
     What is carried by the angle grows with the position; what a sine and its storage lose grows with its value, which is at most 1.
     """
     on = arithmetic_for(dtype, wide(dtype))
-    own = 2 * ULPS["sin"] * on.unit * (1 + on.store.unit) + (on.store.unit if on.store != on.compute else 0)
+    own = 2 * on.ulps["sin"] * on.unit * (1 + on.store.unit) + (on.store.unit if on.store != on.compute else 0)
     found = np.empty((len(positions), width))
     for part in _parts(len(positions), width):
         bound = entries_at(variant, width, base, positions[part], dtype).error + own * on.slack()

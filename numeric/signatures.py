@@ -40,7 +40,8 @@ class Signature:
     """The call of a kernel and what leads from it to the formal parameters.
 
     ``arrays`` are array arguments brought to the working type, ``before`` lines that run first (checks and sizes), ``after`` the
-    lines that make the result ``out`` of shape and type promised. ``unbatched`` are arrays without leading batch axes.
+    lines that make the result ``out`` of shape and type promised. ``unbatched`` are arrays without leading batch axes. With ``cache``
+    the call may bring earlier keys and values, and all of them are given back.
     """
 
     call: str
@@ -52,9 +53,10 @@ class Signature:
     unbatched: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     helpers: tuple[str, ...] = ()
+    cache: bool = False
 
 
-def _axis(array: str, axes: str, count: int) -> tuple[str, ...]:
+def axes_checked(array: str, axes: str, count: int) -> tuple[str, ...]:
     """Check that an array has at least so many axes."""
     return (
         f"if {array}.ndim < {count}:",
@@ -138,7 +140,7 @@ SIGNATURES: dict[str, Signature] = {
         arrays=("x",),
         shapes=("x (..., n, d), d even", "result (..., n, d)"),
         before=(
-            *_axis("x", "n, d", 2),
+            *axes_checked("x", "n, d", 2),
             "n, d = x.shape[-2:]",
             "if d % 2:",
             '    raise ValueError(f"{NAME}: width {{d}}; expected an even width, channels turn in pairs")',
@@ -147,7 +149,7 @@ SIGNATURES: dict[str, Signature] = {
         ),
     ),
     "softmax": Signature(
-        call="x", arrays=("x",), shapes=("x (..., n)", "result (..., n)"), before=(*_axis("x", "n", 1), "n = x.shape[-1]"),
+        call="x", arrays=("x",), shapes=("x (..., n)", "result (..., n)"), before=(*axes_checked("x", "n", 1), "n = x.shape[-1]"),
     ),
     "attention": Signature(
         call="q, k, v, *, causal=False, mask=None, scale=None",
@@ -156,7 +158,7 @@ SIGNATURES: dict[str, Signature] = {
             "q (..., n, d)", "k (..., m, d)", "v (..., m, e)", "mask boolean or floating, broadcast to (..., n, m)", "result (..., n, e)",
         ),
         before=(
-            *_axis("q", "n, d", 2), *_axis("k", "m, d", 2), *_axis("v", "m, e", 2),
+            *axes_checked("q", "n, d", 2), *axes_checked("k", "m, d", 2), *axes_checked("v", "m, e", 2),
             "if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:",
             '    raise ValueError(f"{NAME}: q {{q.shape}}, k {{k.shape}}, v {{v.shape}}; expected (..., n, d), (..., m, d), (..., m, e)")',
             "n, d = q.shape[-2:]",
@@ -176,7 +178,7 @@ SIGNATURES: dict[str, Signature] = {
         call="x, w_q, w_k, w_v, w_o, *, n_heads, causal=False, mask=None",
         arrays=("x", "w_q", "w_k", "w_v", "w_o"),
         shapes=("x (..., n, d)", "w_q, w_k, w_v, w_o (d, d), applied as x @ w", "mask broadcast to (..., n, n)", "result (..., n, d)"),
-        before=(*_axis("x", "n, d", 2), *HEADS, *_exactly(**SQUARE), SELF_LINE),
+        before=(*axes_checked("x", "n, d", 2), *HEADS, *_exactly(**SQUARE), SELF_LINE),
         unbatched=WEIGHTS,
         optional=frozenset({"allow", "bias"}),
         helpers=HEADS_MASK,
@@ -186,7 +188,7 @@ SIGNATURES: dict[str, Signature] = {
         arrays=("x", "w1", "b1", "w2", "b2"),
         shapes=("x (..., d)", "w1 (d, h)", "b1 (h,)", "w2 (h, d)", "b2 (d,)", "result (..., d)"),
         before=(
-            *_axis("x", "d", 1),
+            *axes_checked("x", "d", 1),
             "if w1.ndim != 2 or x.shape[-1] != w1.shape[0]:",
             '    raise ValueError(f"{NAME}: x {{x.shape}}, w1 {{w1.shape}}; expected (..., d) and (d, h)")',
             "d, h = w1.shape",
@@ -205,14 +207,14 @@ SIGNATURES: dict[str, Signature] = {
         call="x, gain, bias, *, eps=1e-5",
         arrays=("x", "gain", "bias"),
         shapes=("x (..., d)", "gain (d,)", "bias (d,)", "result (..., d)"),
-        before=(*_axis("x", "d", 1), *EPS, *_exactly(gain="d,", bias="d,")),
+        before=(*axes_checked("x", "d", 1), *EPS, *_exactly(gain="d,", bias="d,")),
         unbatched=frozenset({"gain", "bias"}),
     ),
     "rms_norm": Signature(
         call="x, gain, *, eps=1e-5",
         arrays=("x", "gain"),
         shapes=("x (..., d)", "gain (d,)", "result (..., d)"),
-        before=(*_axis("x", "d", 1), *EPS, *_exactly(gain="d,")),
+        before=(*axes_checked("x", "d", 1), *EPS, *_exactly(gain="d,")),
         unbatched=frozenset({"gain"}),
     ),
     "encoder_block": Signature(
@@ -222,7 +224,7 @@ SIGNATURES: dict[str, Signature] = {
             "x (..., n, d)", f"params: mapping with {PARAMS_SHAPES}", "mask broadcast to (..., n, n)", "result (..., n, d)",
         ),
         before=(
-            *_axis("x", "n, d", 2), *HEADS, "eps = 1e-5", "h = w1.shape[-1] if w1.ndim else 0",
+            *axes_checked("x", "n, d", 2), *HEADS, "eps = 1e-5", "h = w1.shape[-1] if w1.ndim else 0",
             *_exactly(**SQUARE, w1="d, h", **NARROWING, **NORMS), SELF_LINE,
         ),
         unbatched=WEIGHTS,

@@ -15,10 +15,10 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import mpmath
+import numpy as np
 from tabulate import tabulate
 
 from kernelproof.numeric.exact_array import ExactArray
@@ -30,7 +30,7 @@ from kernelproof.numeric.exact_refusals import refusals
 from kernelproof.numeric.kernel import Kernel, generate
 from kernelproof.numeric.rounding import FORMATS, Array
 from kernelproof.symbolic.errors import InputError
-from kernelproof.symbolic.registry import phases
+from kernelproof.symbolic.registry import phases, variants_of
 
 WORKING, AGREEING = 60, 45
 BLOCKS = (2, 3)
@@ -67,7 +67,7 @@ class Validation:
     @property
     def row(self) -> tuple[str, ...]:
         """The cells under :data:`HEADERS`."""
-        variant, blocks = (", ".join(map(str, values)) for values in (self.variant.values(), self.blocks))
+        variant, blocks = shown(self.variant), ", ".join(map(str, self.blocks))
         of = self.coverage
         return (
             self.phase, variant, self.dtype, blocks or "none", str(self.calls), str(self.entries), str(self.digits),
@@ -90,6 +90,11 @@ class Validation:
 
     def __str__(self) -> str:
         return "\n".join([table([self]), *self.remarks])
+
+
+def shown(variant: Mapping[str, object]) -> str:
+    """The values of a variant; a flag or a number with its name."""
+    return ", ".join(str(value) if isinstance(value, str) else f"{name} {value}" for name, value in variant.items())
 
 
 def table(found: list[Validation]) -> str:
@@ -140,6 +145,10 @@ def _compared(kernel: Kernel, execution: Execution, call: Call, expected: Array)
         result = execution.call(call.arguments(kernel.phase), call.keywords())
     except Exception as error:
         return mpmath.inf, 0, f"it raised {type(error).__name__}: {error}"
+    if isinstance(result, tuple) and call.options.get("past_k") is not None:
+        result, *kept = result
+        if not all(_is_joined(part, call, name) for part, name in zip(kept, "kv", strict=True)):
+            return mpmath.inf, 0, "the keys or values that it gives back are not the earlier ones with the new ones behind them"
     if not isinstance(result, ExactArray):
         return mpmath.inf, 0, f"the result is of type {type(result).__name__}; expected an array"
     with mpmath.workdps(WORKING):
@@ -151,6 +160,12 @@ def _compared(kernel: Kernel, execution: Execution, call: Call, expected: Array)
         return off, expected.size, f"the result has dtype {result.dtype}; expected {promised}"
     digits = digits_of(off, WORKING)
     return off, expected.size, "" if digits >= AGREEING else f"it agrees with the definition to {digits} digits; expected {AGREEING}"
+
+
+def _is_joined(part: ExactArray, call: Call, name: str) -> bool:
+    """Whether keys or values given back are the earlier ones, then the new ones."""
+    whole = np.concatenate([call.options[f"past_{name}"], call.tensors[name]], axis=-2)
+    return part.shape == whole.shape and all(got == want for got, want in zip(part.values.ravel(), whole.ravel().tolist(), strict=True))
 
 
 def _promised(kernel: Kernel, call: Call) -> str:
@@ -172,11 +187,9 @@ def _refused(phase: str, execution: Execution, call: Call) -> str:
 def kernels(names: list[str], dtypes: list[str]) -> Iterator[Kernel]:
     """The NumPy kernels of these phases, in all variants and dtypes."""
     for name in names:
-        options = phases()[name].variants
-        for chosen in product(*(option.choices for option in options.values())):
+        for variant in variants_of(name):
             for dtype in dtypes:
-                variant: dict[str, Any] = dict(zip(options, chosen, strict=True))
-                yield generate(name, dtype=dtype, **variant)
+                yield generate(name, dtype=dtype, **variant)  # type: ignore[arg-type]
 
 
 def main(given: list[str] | None = None) -> int:
@@ -192,7 +205,7 @@ def main(given: list[str] | None = None) -> int:
     todo = list(kernels(arguments.phase or list(phases()), arguments.dtype or list(FORMATS)))
     found = [validate(kernel, arguments.seed, arguments.rounds) for kernel in _shown(todo)]
     print(table(found))
-    remarks = {f"{one.phase} {' '.join(map(str, one.variant.values()))}: {remark}" for one in found for remark in one.remarks}
+    remarks = {f"{one.phase} {shown(one.variant)}: {remark}" for one in found for remark in one.remarks}
     print("\n".join(sorted(remarks)))
     return 0 if all(one.passed for one in found) else 1
 

@@ -6,6 +6,7 @@ package's plugin in every run of its environment.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ __all__ = ["suite"]
 
 def __getattr__(name: str) -> Any:
     if name == "suite":
+        if os.environ.get("KERNELPROOF_WORKER") == "1":
+            # a worker imports the module of the tests to get at the kernel in it, as often as it dies
+            return lambda *arguments, **options: None
         # the module has another name: an imported submodule would hide the function
         from kernelproof.properties.pytest_suite import suite
 

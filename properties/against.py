@@ -69,6 +69,10 @@ def against_property(other: Target) -> Property:
 
     def check(target: Call, case: Case, setting: Setting) -> Finding:
         inputs = with_padding(case, build(case))
+        if case.shape.gradients:
+            gradients = importlib.import_module("kernelproof.properties.gradient_against")
+            compared: Finding = gradients.compared(call, other.name, target, case, setting, inputs)
+            return compared
         try:
             theirs = call(inputs.tensors, inputs.options)
         except TargetRaised as error:

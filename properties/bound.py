@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelproof.numeric.precision import read_precision
 from kernelproof.numeric.reference import reference
 from kernelproof.properties.call import as_array, one_line
 from kernelproof.properties.model import DTYPES, dtype_named
@@ -24,7 +25,9 @@ from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.registry import check_variant
 
 
-def bound(phase: str, inputs: Mapping[str, Any], dtype: str | None = None, **variant: object) -> tuple[Array, Array]:
+def bound(
+    phase: str, inputs: Mapping[str, Any], profile: str = "", *, dtype: str | None = None, vjp: bool = False, **variant: object
+) -> tuple[Any, Any]:
     """(reference, bound): a right kernel of this dtype is within ``bound`` of ``reference``, entry by entry.
 
     ``inputs`` has the arguments of the contract by name, options among them. For a test of your own, in any framework:
@@ -33,17 +36,28 @@ def bound(phase: str, inputs: Mapping[str, Any], dtype: str | None = None, **var
     >>> assert (abs(mine - reference) <= bound).all()  # doctest: +SKIP
 
     Both have the shape of the result; they are float64, or long double for float64 kernels. ``dtype`` is the kernel's, by default that of
-    the inputs (float32 for ``positional``, which has no array); 16-bit types are storage, with sums in float32. There is one model of
-    arithmetic for each dtype (round to nearest, any order of summation, elementary functions within assumed ulps: ``numeric.rounding``),
-    so no other profile of arithmetic can be chosen.
+    the inputs (float32 for ``positional``, which has no array). ``profile`` says how the kernel's arithmetic differs from what is assumed
+    of that dtype, as ``NAME=VALUE,…`` of :class:`kernelproof.numeric.precision.Precision`: ``"products=tfloat32"`` for TF32 products,
+    ``"score=bfloat16"`` for scores kept in bfloat16, ``"exp=8"`` for an exponential within 8 ulp, ``"tile=64"`` for an online softmax that
+    rescales after 64 keys or more. Assumed by default: round to nearest, sums in any order, 16-bit types as storage with sums in float32.
+
+    With ``vjp``, of the gradient kernel: ``inputs`` has ``grad_out`` too, and both are tuples as a gradient kernel gives them.
 
     Where nothing can be said (overflow, NaN or infinity in an input) the bound is inf, and the reference there is no claim. Such an entry
     holds for every finite number, and fails for NaN: compare where ``np.isfinite(bound)`` if a kernel may give NaN there.
 
-    Raises InputError for an unknown phase or variant, a missing or unknown name, a wrong shape, dtype or option.
+    Raises InputError for an unknown phase, variant or profile, a missing or unknown name, a wrong shape, dtype or option.
     """
     chosen = check_variant(phase, variant)
     shape = phase_shape(phase, chosen)
+    if profile in DTYPES and dtype is None:
+        # the plain arithmetic of a type
+        profile, dtype = "", profile
+    read_precision(profile, "float32")
+    if vjp:
+        from kernelproof.properties.gradient_bound import gradient_bound
+
+        return gradient_bound(phase, inputs, profile, dtype, **variant)
     if dtype is not None and dtype not in DTYPES:
         raise InputError(f"bounding {phase}: dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
     given = _by_name(shape, inputs)
@@ -58,7 +72,7 @@ def bound(phase: str, inputs: Mapping[str, Any], dtype: str | None = None, **var
     found_type = dtype or next((tensors[tensor.name].dtype.name for tensor in shape.tensors if not tensor.below), "float32")
     if "mask" in options:
         options["mask"] = _mask(shape, options["mask"], (*lead, *(sizes[axis] for axis in shape.score_axes)), found_type)
-    found = reference(phase, chosen, tensors, options, found_type)
+    found = reference(phase, chosen, tensors, options, found_type, precision=read_precision(profile, found_type))
     return found.value, found.error
 
 

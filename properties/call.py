@@ -39,6 +39,10 @@ class TargetDied(TargetRaised):
         self.limit = limit
 
 
+class TimeIsUp(BaseException):
+    """The time of a search is over. Not an Exception, so that Hypothesis lets it through at once."""
+
+
 def _unchanged(array: Array) -> Any:
     return array
 
@@ -81,6 +85,9 @@ class Call:
         """Seconds spent on calls that ended their process; none are survived here (:mod:`kernelproof.properties.isolation`)."""
         return 0.0
 
+    def limit(self, ends: float, seconds: float) -> None:
+        """Let no call outlast the moment ``ends`` of ``time.perf_counter``, nor take more than these seconds; one in this process can."""
+
     def __call__(self, tensors: Mapping[str, Array], options: Mapping[str, object]) -> Array:
         """The result for fresh copies of the inputs."""
         given = Inputs(dict(tensors), dict(options))
@@ -88,6 +95,17 @@ class Call:
 
     def raw(self, handed: Inputs, shown: Inputs | None = None) -> Array:
         """The result for exactly these arrays, not copied; ``shown`` is what a failure reports as the input."""
+        (result,) = self.parts(handed, shown)
+        return result
+
+    def gradients(self, tensors: Mapping[str, Array], options: Mapping[str, object]) -> dict[str, Array]:
+        """The result of a gradient kernel for fresh copies of the inputs, by the names of the inputs that it differentiates."""
+        given = Inputs(dict(tensors), dict(options))
+        parts = self.parts(given.copy(), given)
+        return {name: np.array(part, copy=True) for name, part in zip(self.shape.gradients, parts, strict=True)}
+
+    def parts(self, handed: Inputs, shown: Inputs | None = None) -> tuple[Array, ...]:
+        """As :meth:`raw`, of any kernel: the one result, or all gradients in the order of the shape."""
         own = arrays_of(handed)
         given = {name: self.to_target(array) for name, array in own.items()}
         tensors = {name: given[name] for name in handed.tensors}
@@ -102,12 +120,36 @@ class Call:
             # what the target did to its inputs in another memory shows in ours
             for name, array in own.items():
                 array[...] = self.to_numpy(given[name])
+        return tuple(self._array(part, shown or handed) for part in self._apart(result, shown or handed))
+
+    def _array(self, part: Any, shown: Inputs) -> Array:
         try:
-            return self.to_numpy(result)
+            return self.to_numpy(part)
         except Exception as error:
-            raise TargetRaised(
-                f"returned {_kind(result)}, which is no array: {one_line(error)}", shown or handed
-            ) from error
+            raise TargetRaised(f"returned {_kind(part)}, which is no array: {one_line(error)}", shown) from error
+
+    def _apart(self, result: Any, shown: Inputs) -> tuple[Any, ...]:
+        """What a kernel returned, as one part for each gradient; one gradient alone need not stand in a tuple."""
+        wanted = self.shape.gradients
+        if not wanted:
+            return (result,)
+        slots = gradient_slots(self.shape)
+        if not isinstance(result, (tuple, list)):
+            if len(slots) == 1 and result is not None:
+                return (result,)
+            raise TargetRaised(f"returned {_kind(result)}, expected a tuple of the gradients of {', '.join(slots)}", shown)
+        if len(result) != len(slots):
+            raise TargetRaised(f"returned {len(result)} gradients, expected {len(slots)}: of {', '.join(slots)}", shown)
+        parts: list[Any] = []
+        for slot, part in zip(slots, result, strict=True):
+            members = self.shape.packed[1] if self.shape.packed and slot == self.shape.packed[0] else ()
+            if not members:
+                parts.append(part)
+            elif not isinstance(part, Mapping) or not set(members) <= set(part):
+                wanted_text = f"a mapping with {', '.join(members)}"
+                raise TargetRaised(f"returned {_kind(part)} for the gradients of {slot}, expected {wanted_text}", shown)
+            parts += [part[member] for member in members]
+        return tuple(parts)
 
     def _guarded(self, positional: list[Any], options: dict[str, Any], shown: Inputs) -> Any:
         try:
@@ -120,6 +162,22 @@ class Call:
         except BaseException as error:
             # SystemExit and the like too: a kernel has no business ending the process
             raise TargetRaised(f"raised {one_line(error)}", shown) from error
+
+
+def gradient_slots(shape: PhaseShape) -> tuple[str, ...]:
+    """The places of a gradient kernel's tuple: the differentiable arguments, a mapping among them being one."""
+    inside = shape.packed[1] if shape.packed else ()
+    return tuple(name for name in shape.arguments if name in shape.gradients or (shape.packed and name == shape.packed[0] and inside))
+
+
+def gradient_text(shape: PhaseShape, call: str, name: str) -> str:
+    """The gradient of an input out of a call's result, as Python source."""
+    slots = gradient_slots(shape)
+    if len(slots) == 1:
+        return f"(lambda result: result[0] if isinstance(result, (tuple, list)) else result)({call})"
+    if shape.packed and name in shape.packed[1]:
+        return f"{call}[{slots.index(shape.packed[0])}][{name!r}]"
+    return f"{call}[{slots.index(name)}]"
 
 
 def call_text(shape: PhaseShape, inputs: Inputs, named: str = "{}") -> str:

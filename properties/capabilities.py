@@ -1,10 +1,12 @@
 """What a target can take: read from its signature, or declared by its user.
 
-A capability is the name of an option, or one of seven that no signature shows:
+A capability is the name of an option, or one of nine that no signature shows:
 
 - ``mask_bool``, ``mask_float``: kinds of mask; ``mask`` alone means both;
 - ``empty``: axes of length 0 under a reduction (no keys, no features). Off unless the kernel is generated or it is
   declared;
+- ``narrow_ids``: ids of 8 and 16 bits, which PyTorch and ONNX do not take. Off unless the kernel is generated or it is declared;
+- ``zero_scale``: a scale of exactly 0 in attention, which PyTorch's fused kernel multiplies by −∞ and ONNX Runtime refuses. Off likewise;
 - ``no_rows``: no queries, tokens or batch entries; ``value_width``: e ≠ d in attention; ``layouts``: arrays that are
   not contiguous. On unless declared away, as ``-no_rows``.
 
@@ -28,7 +30,9 @@ MASKS = frozenset({"mask_bool", "mask_float"})
 
 def everything(shape: PhaseShape) -> frozenset[str]:
     """All that a target of the phase may be able to do."""
-    return frozenset({*shape.options, "empty", *ASSUMED, *(MASKS if "mask" in shape.options else ())})
+    more = {"narrow_ids"} if any(tensor.below for tensor in shape.tensors) else set()
+    more |= {"zero_scale"} if "scale" in shape.options else set()
+    return frozenset({*shape.options, "empty", *more, *ASSUMED, *(MASKS if "mask" in shape.options else ())})
 
 
 def capabilities_of(

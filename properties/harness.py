@@ -258,7 +258,7 @@ def check_batch(call: Call, case: Case, setting: Setting) -> Finding:
             for name, array in inputs.tensors.items()
         },
         {
-            name: _slice_of_mask(value, leading, index) if isinstance(value, np.ndarray) else value
+            name: slice_of_mask(value, leading, index, 2 + len(case.shape.head_axes)) if isinstance(value, np.ndarray) else value
             for name, value in inputs.options.items()
         },
     )
@@ -278,11 +278,11 @@ def check_batch(call: Call, case: Case, setting: Setting) -> Finding:
     )
 
 
-def _slice_of_mask(mask: Array, leading: tuple[int, ...], index: tuple[Any, ...]) -> Array:
-    """A mask of shape (m,) or (n, m) serves all slices; with more axes each has its own."""
-    if mask.ndim <= 2:
+def slice_of_mask(mask: Array, leading: tuple[int, ...], index: tuple[Any, ...], own: int = 2) -> Array:
+    """A mask of shape (m,) or (n, m), or one for each head, serves all slices; with more than its ``own`` axes each has its own."""
+    if mask.ndim <= own:
         return mask
-    return np.asarray(np.broadcast_to(mask, (*leading, *mask.shape[-2:]))[index])
+    return np.asarray(np.broadcast_to(mask, (*leading, *mask.shape[-own:]))[index])
 
 
 def agree(case: Case, inputs: Inputs, observed: Array, expected: Array) -> Finding:

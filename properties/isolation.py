@@ -1,7 +1,7 @@
 """A target in a process of its own: one that crashes, hangs, exits or eats memory is a failed property, and the suite goes on.
 
 - A target by name is imported in the worker alone; what it supports, and how arrays cross to its library, is found out there.
-- A function in memory goes there through cloudpickle, where that is installed.
+- A function in memory goes there through cloudpickle; where that is not installed, by its name, if the worker can import it.
 - A generated kernel is ours and runs in this process; so does a function that does not travel. ``Target.isolation`` says which.
 
 Guarantees: what a call does to its inputs, and to results of earlier calls that are still held, shows as it does in one process; after a
@@ -15,11 +15,12 @@ A round trip costs about a tenth of a millisecond, an example some: they go one 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from types import ModuleType
@@ -28,7 +29,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from kernelproof.properties.call import Call, TargetDied, TargetRaised, arrays_of
+from kernelproof.properties.call import Call, TargetDied, TargetRaised, TimeIsUp, arrays_of
 from kernelproof.properties.exchange import Packed, pack, unpack
 from kernelproof.properties.model import Inputs
 from kernelproof.properties.shapes import phase_shape
@@ -38,6 +39,10 @@ from kernelproof.properties.watched import INSIDE, Died, Limits, WatchedProcess
 from kernelproof.symbolic.errors import InputError
 
 PROCESS = "worker process"
+#: what a target that compiles at its first calls gets for one
+PATIENT_SECONDS = 90.0
+#: of the least time that a call gets: one that the end of the run cuts off sooner is not blamed
+BLAMED_FROM = 0.8
 #: how much slower and larger than any so far a call may be, once one has not come back or has taken too much
 _SLOWER, _LARGER = 10, 2
 GENERATED = "none (a generated kernel is ours)"
@@ -51,10 +56,11 @@ class Remote:
         self._limits = limits
         self._process: WatchedProcess | None = None
         self._numbers = itertools.count()
-        self._held: WeakValueDictionary[int, Array] = WeakValueDictionary()
+        self._held: WeakValueDictionary[tuple[int, int], Array] = WeakValueDictionary()
         self._patience = limits.seconds
         self._memory = limits.memory
         self._slowest, self._largest = 0.0, 0
+        self._ends, self._most = math.inf, limits.seconds
         #: seconds spent on calls that died, and on new workers
         self.lost = 0.0
 
@@ -78,18 +84,34 @@ class Remote:
             self._process.kill()
         self._process = None
 
-    def raw(self, handed: Inputs, shown: Inputs) -> Array:
-        """As :meth:`Call.raw`."""
+    def wait_long(self) -> None:
+        """Give calls the time that compiling takes."""
+        self._limits = replace(self._limits, seconds=PATIENT_SECONDS, least=PATIENT_SECONDS)
+        self._patience = self._most = PATIENT_SECONDS
+
+    def limit(self, ends: float, seconds: float) -> None:
+        """As :meth:`Call.limit`."""
+        self._ends, self._most = ends, min(self._limits.seconds, max(seconds, self._limits.least))
+        self._patience = min(self._patience, self._most)
+
+    def parts(self, handed: Inputs, shown: Inputs) -> tuple[Array, ...]:
+        """As :meth:`Call.parts`."""
         started = time.perf_counter()
+        patience = self._patience
         try:
             process = self._ready()
             began = time.perf_counter()
             number = next(self._numbers)
-            answer = process.ask(self._message(process, handed, number), self._patience, self._memory)
+            patience = min(self._patience, self._ends - began)
+            answer = process.ask(self._message(process, handed, number), patience, self._memory)
         except Died as death:
             limits = self._limits
+            if death.cause == "time" and patience < min(self._patience, BLAMED_FROM * limits.least):
+                # too short a time to blame the target
+                self.lost += time.perf_counter() - started
+                raise TimeIsUp from None
             if death.cause == "time":
-                self._patience = min(limits.seconds, max(limits.again, _SLOWER * self._slowest))
+                self._patience = min(self._most, max(limits.again, _SLOWER * self._slowest))
             if death.cause == "memory":
                 self._memory = min(limits.memory, max(limits.memory_again, _LARGER * self._largest))
             self.lost += time.perf_counter() - started
@@ -97,8 +119,8 @@ class Remote:
         self._slowest = max(self._slowest, time.perf_counter() - began)
         self._largest = max(self._largest, process.grown)
         match answer:
-            case ("result", result, changed, held):
-                return self._received(process, number, handed, result, changed, held)
+            case ("result", results, changed, held):
+                return self._received(process, number, handed, results, changed, held)
             case ("raised", text):
                 raise TargetRaised(text, shown)
             case (_, text):
@@ -106,6 +128,8 @@ class Remote:
         raise AssertionError
 
     def _ready(self) -> WatchedProcess:
+        if time.perf_counter() > self._ends:
+            raise TimeIsUp
         if self._process is None or not self._process.alive:
             started = time.perf_counter()
             kind, *rest = self.start()
@@ -128,18 +152,19 @@ class Remote:
         process: WatchedProcess,
         number: int,
         handed: Inputs,
-        result: Packed,
+        results: Sequence[Packed],
         changed: Mapping[str, Packed],
-        held: Mapping[int, Packed],
-    ) -> Array:
-        own = unpack(result, process.arena)
+        held: Mapping[tuple[int, int], Packed],
+    ) -> tuple[Array, ...]:
+        own = tuple(unpack(result, process.arena) for result in results)
         for name, packed in changed.items():
             _write(handed, name, unpack(packed, process.arena))
         for earlier, packed in held.items():
             array = self._held.get(earlier)
             if array is not None:
                 array[...] = unpack(packed, process.arena)
-        self._held[number] = own
+        for place, result in enumerate(own):
+            self._held[number, place] = result
         return own
 
 
@@ -164,9 +189,13 @@ class IsolatedCall(Call):
     def lost(self) -> float:
         return self.remote.lost if self.remote is not None else 0.0
 
-    def raw(self, handed: Inputs, shown: Inputs | None = None) -> Array:
+    def limit(self, ends: float, seconds: float) -> None:
+        if self.remote is not None:
+            self.remote.limit(ends, seconds)
+
+    def parts(self, handed: Inputs, shown: Inputs | None = None) -> tuple[Array, ...]:
         assert self.remote is not None
-        return self.remote.raw(handed, shown or handed)
+        return self.remote.parts(handed, shown or handed)
 
 
 @contextmanager
@@ -239,6 +268,8 @@ def isolated_function(target: Target, *, limits: Limits | None = None) -> Iterat
 
 
 def _with_call(target: Target, remote: Remote) -> Target:
+    if target.patient:
+        remote.wait_long()
     call = IsolatedCall(target.function, phase_shape(target.phase, target.variant), remote=remote)
     return replace(target, isolation=PROCESS, remote=call)
 
@@ -253,9 +284,19 @@ def _unable() -> str:
 
 
 def _pickled(function: Callable[..., Any], copied: bool) -> bytes:
-    """The function as bytes; ``copied`` with its module's contents, also while that module is still being imported."""
-    import cloudpickle
+    """The function as bytes; ``copied`` with its module's contents, also while that module is still being imported.
 
+    Without cloudpickle it travels by its name alone.
+    """
+    try:
+        import cloudpickle
+    except ImportError:
+        if copied:
+            raise
+        try:
+            return pickle.dumps(function, pickle.HIGHEST_PROTOCOL)
+        except Exception:
+            raise ImportError("cloudpickle") from None
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     if module is None or not (copied or _unfinished(module)) or module.__name__ == "__main__":
         return bytes(cloudpickle.dumps(function, protocol=pickle.HIGHEST_PROTOCOL))

@@ -105,7 +105,7 @@ def _check_hidden(call: Call, case: Case, setting: Setting) -> Finding:
     inputs, other = build(case), build(replace(case, seed=case.seed ^ 0x5EED))
     queries, keys = (case.size(axis) for axis in case.shape.score_axes)
     row = case.pick("row") % queries
-    allow, _ = masks(inputs.options, queries, keys)
+    allow, _ = masks(inputs.options, queries, keys, dict(case.variant))
     changed = dict(inputs.tensors)
     for name, kept in _kept(case, allow, row).items():
         factor = inputs.tensors[name].dtype.type(case.pick("factor"))
@@ -144,8 +144,15 @@ def _two_calls(finding: Finding, inputs: Inputs, first: str, second: str) -> Fin
 
 def _kept(case: Case, allow: Array, row: int) -> dict[str, Array]:
     """Which entries along the tokens stay, for every tensor that has keys or values."""
-    seen = allow[..., row, :]
+    seen: Array = allow[..., row, :]
+    if dict(case.variant).get("fully_masked") == "mean":
+        # a row that may attend to nothing depends on all values
+        seen = np.asarray(seen | ~seen.any(axis=-1, keepdims=True))
     if case.shape.score_axes == ("n", "m"):
+        if case.shape.head_axes == ("query_heads",) and seen.ndim > 1:
+            # a key head stays where any of its query heads sees it
+            wide = np.broadcast_to(seen, (*seen.shape[:-2], case.size("query_heads"), seen.shape[-1]))
+            seen = np.asarray(wide.reshape(*wide.shape[:-2], case.size("heads"), case.size("group"), wide.shape[-1]).any(axis=-2))
         return {"k": seen, "v": seen}
     # in self-attention the row itself also asks
     return {"x": seen | (np.arange(seen.shape[-1]) == row)}
@@ -174,7 +181,7 @@ def _in_form(case: Case, inputs: Inputs) -> dict[str, object]:
     options = dict(inputs.options)
     queries, keys = (case.size(axis) for axis in case.shape.score_axes)
     if case.pick("form") == "triangle":
-        allow, bias = masks(options, queries, keys)
+        allow, bias = masks(options, queries, keys, dict(case.variant))
         del options["causal"]
         mask = np.where(allow, bias, -np.inf).astype(options["mask"].dtype) if bias.any() else allow  # type: ignore[attr-defined]
     else:
@@ -182,6 +189,6 @@ def _in_form(case: Case, inputs: Inputs) -> dict[str, object]:
         if case.pick("form") == "added" and mask.dtype == bool:
             dtype = next(array.dtype for array in inputs.tensors.values())
             mask = np.where(mask, 0, -np.inf).astype(dtype)
-        lead = case.leading if case.shape.batched_mask else ()
+        lead = case.leading if case.shape.batched_mask else tuple(case.size(axis) for axis in case.shape.head_axes)
         mask = np.broadcast_to(mask, (*lead, queries, keys)).copy()
     return {**options, "mask": mask}

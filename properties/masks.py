@@ -16,8 +16,10 @@ from kernelproof.properties.values import Array, generator
 
 #: simplest first; ``…_row`` has a row that allows nothing
 MASK_KINDS = ("bool", "bool_row", "bool_all", "float_inf", "float_row", "float_bias", "float_mixed")
-#: (n, m), (m,), (1, m), (…, n, m), and (…, n, m) with all batch axes but the first of length 1
-MASK_SHAPES = ("nm", "m", "1m", "full", "first")
+#: (n, m), (m,), (1, m), (…, n, m), (…, n, m) with all batch axes but the first of length 1, and without the first batch axis
+MASK_SHAPES = ("nm", "m", "1m", "full", "first", "rest")
+#: where heads are an axis of the scores: one mask for each of them, for all batch entries
+HEAD_MASK = "heads"
 
 
 def mask_shape(shape: str, batch: tuple[int, ...], queries: int, keys: int) -> tuple[int, ...]:
@@ -30,6 +32,8 @@ def mask_shape(shape: str, batch: tuple[int, ...], queries: int, keys: int) -> t
         return (*batch, queries, keys)
     if shape == "first":
         return (*batch[:1], *(1 for _ in batch[1:]), queries, keys)
+    if shape == "rest":
+        return (*batch[1:], queries, keys)
     return (queries, keys)
 
 

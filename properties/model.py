@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kernelproof.properties.masks import make_mask, mask_shape
+from kernelproof.properties.masks import HEAD_MASK, make_mask, mask_shape
 from kernelproof.properties.profiles import PROFILES, Profile
 from kernelproof.properties.shapes import PhaseShape, phase_shape
 from kernelproof.properties.values import Array, make_floats, make_ids
@@ -138,6 +138,8 @@ class Setting:
     dtype: str = "float32"
     capabilities: frozenset[str] = frozenset()
     profile: Profile = PROFILES["quick"]
+    #: the moment of ``time.perf_counter`` by which a long check gives up
+    ends: float = math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,9 +221,9 @@ def build(case: Case) -> Inputs:
     options: dict[str, object] = {option: case.size(size) for option, size in shape.size_options}
     for name, value in case.options:
         if isinstance(value, MaskRecipe):
-            lengths = mask_shape(
-                value.shape, case.leading, case.size(shape.score_axes[0]), case.size(shape.score_axes[1])
-            )
+            heads = tuple(case.size(axis) for axis in shape.head_axes)
+            lead, form = (heads, "full") if value.shape == HEAD_MASK else (case.leading, value.shape)
+            lengths = mask_shape(form, lead, case.size(shape.score_axes[0]), case.size(shape.score_axes[1]))
             options[name] = make_mask(value.kind, value.magnitude, lengths, dtype_named(case.dtype), case.seed)
         else:
             options[name] = value

@@ -18,19 +18,22 @@ from typing import Any, cast
 import numpy as np
 from tabulate import tabulate
 
+from kernelproof.numeric.gradient_reference import gradient_reference
 from kernelproof.numeric.kernel import generate
 from kernelproof.properties.call import Call, TargetRaised
 from kernelproof.properties.capabilities import everything
-from kernelproof.properties.model import Case, MaskRecipe, Recipe, Setting, build
+from kernelproof.properties.model import Case, Inputs, MaskRecipe, Recipe, Setting, build
+from kernelproof.properties.mutants.gradient_parts import right_gradient
 from kernelproof.properties.mutants.parts import Kernel, Wrong
 from kernelproof.properties.mutants.registry import WRONG
 from kernelproof.properties.profiles import PROFILES
 from kernelproof.properties.registry import properties_of
 from kernelproof.properties.runner import run_property
-from kernelproof.properties.shapes import PHASES, PhaseShape, phase_shape
+from kernelproof.properties.shapes import PHASES, PhaseShape, forward_of, is_vjp, phase_shape, vjp_of
 from kernelproof.properties.targets import memory_target
 from kernelproof.properties.telling import PLAIN
 from kernelproof.properties.tolerance import expected_of
+from kernelproof.properties.values import Array
 from kernelproof.properties.verify import versions
 from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.registry import check_variant
@@ -116,32 +119,37 @@ class KillTable:
 def kill_table(phases: Sequence[str] = (), seed: int = 0, show: Callable[[str], None] = lambda text: None) -> KillTable:
     """The table for some phases, or all. ``show`` is told each wrong kernel before it is tried. InputError for an unknown phase."""
     for phase in phases:
-        if phase not in PHASES:
+        if forward_of(phase) not in PHASES:
             raise InputError(f"making the kill table: phase {phase!r} is not known; choose from {', '.join(PHASES)}")
-    chosen = [mutant for mutant in WRONG if not phases or mutant.phase in phases]
+    chosen = [mutant for mutant in WRONG if not phases or {mutant.phase, forward_of(mutant.phase)} & set(phases)]
     rows = []
     for mutant in chosen:
         show(f"{mutant.phase}: {mutant.id}")
         rows.append(_killed(mutant, seed))
     used = {(row.mutant.phase, tuple(row.mutant.variant.items())) for row in rows}
     alarms = {(phase, name) for phase, variant in used for name, caught in _generated(phase, dict(variant), seed).items() if caught}
-    return KillTable(tuple(rows), seed, {name: tuple(phase for phase in PHASES if (phase, name) in alarms) for name in CHECKS})
+    judged = (*PHASES, *map(vjp_of, PHASES))
+    return KillTable(tuple(rows), seed, {name: tuple(phase for phase in judged if (phase, name) in alarms) for name in CHECKS})
 
 
 def _generated(phase: str, variant: dict[str, object], seed: int) -> dict[str, bool]:
+    """Of the kernel with nothing wrong: the generated one, or the plain one of ``gradient_parts``."""
+    if is_vjp(phase):
+        return usual(right_gradient(forward_of(phase), variant), phase, variant, seed)
     return usual(generate(phase, dtype=DTYPE, **cast(dict[str, Any], variant)), phase, variant, seed)
 
 
 def _killed(mutant: Wrong, seed: int) -> Kill:
-    chosen = check_variant(mutant.phase, mutant.variant)
+    chosen = check_variant(forward_of(mutant.phase), mutant.variant)
     features = sorted(everything(phase_shape(mutant.phase, chosen)))
     target = memory_target(mutant.function, phase=mutant.phase, variant=chosen, supports=features)
     profile = replace(PROFILES[mutant.profile], shrink_seconds=0.0)
     setting = Setting(mutant.phase, chosen, DTYPE, target.capabilities, profile)
     known = {found.id: found for found in properties_of(mutant.phase, chosen)}
     caught, examples = usual(mutant.function, mutant.phase, mutant.variant, seed), 0
-    for name in mutant.names:
-        subject = known[f"{mutant.phase}.{name}"]
+    # one that names no property is tried on all, the one that was seen to convict it first
+    first = f"{mutant.phase}.{mutant.seen_by}"
+    for subject in [known[f"{mutant.phase}.{name}"] for name in mutant.names] or sorted(known.values(), key=lambda one: one.id != first):
         found, interrupted = run_property(subject, target.call, setting, seed=seed, seconds=SECONDS, reproduce=lambda *_: "")
         if interrupted:
             raise KeyboardInterrupt
@@ -153,21 +161,29 @@ def _killed(mutant: Wrong, seed: int) -> Kill:
 
 def usual(function: Kernel, phase: str, variant: dict[str, object], seed: int) -> dict[str, bool]:
     """Whether each check rejects the function, on one random input, called plainly or with all options."""
-    chosen = check_variant(phase, variant)
+    chosen = check_variant(forward_of(phase), variant)
     shape = phase_shape(phase, chosen)
     call = Call(function, shape)
     rejected = dict.fromkeys(CHECKS, False)
     for options in ({}, {name: OPTIONS[name] for name in shape.options}):
         inputs = build(_random(phase, shape, chosen, options, seed))
-        expected = expected_of(phase, chosen, inputs, DTYPE).value
         try:
-            observed = call(inputs.tensors, inputs.options)
+            pairs = _results(call, phase, chosen, inputs)
         except TargetRaised:
             return dict.fromkeys(CHECKS, True)
         for name, (relative, absolute) in CHECKS.items():
-            same = observed.shape == expected.shape and np.allclose(observed, expected, rtol=relative, atol=absolute)
+            same = all(one.shape == two.shape and np.allclose(one, two, rtol=relative, atol=absolute) for one, two in pairs)
             rejected[name] = rejected[name] or not same
     return rejected
+
+
+def _results(call: Call, phase: str, variant: dict[str, object], inputs: Inputs) -> list[tuple[Array, Array]]:
+    """What came out beside what should have, for the result or for every gradient."""
+    if not is_vjp(phase):
+        return [(call(inputs.tensors, inputs.options), expected_of(phase, variant, inputs, DTYPE).value)]
+    found = call.gradients(inputs.tensors, inputs.options)
+    expected = gradient_reference(forward_of(phase), variant, inputs.tensors, inputs.options, DTYPE)
+    return [(found[name], approx.value) for name, approx in expected.items()]
 
 
 def _random(phase: str, shape: PhaseShape, variant: dict[str, object], options: dict[str, object], seed: int) -> Case:

@@ -59,7 +59,7 @@ def present(
             options[name] = int(value) if name == "start" and value.is_integer() else value
     if "allow" in arguments:
         options = _masked(options, arguments["allow"].value, arguments["bias"].value, plain, dtype)
-    if "heads" in sizes:
+    if "n_heads" in case.shape.required:
         options["n_heads"] = sizes["heads"]
     return Shown(tensors, options, errors)
 

@@ -16,7 +16,8 @@ class Profile:
     seconds: float
     shrink_seconds: float
     largest: int
-    #: sizes on both sides of common block lengths; one axis of an example at most has one of them
+    #: sizes at and beside common block lengths and lengths from which libraries take another kernel; one axis of an example at most has
+    #: one of them
     boundaries: tuple[int, ...]
 
 
@@ -25,7 +26,7 @@ PROFILES = {
     "standard": Profile("standard", 100, 60.0, 5.0, 40, (63, 64, 65, 127, 128, 129)),
     # bounded by its seconds, not by its examples
     "thorough": Profile(
-        "thorough", 1_000_000, 600.0, 20.0, 64, (63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 513, 1023, 1025)
+        "thorough", 1_000_000, 600.0, 20.0, 64, (63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 767, 768, 769, 1023, 1024, 1025)
     ),
 }
 

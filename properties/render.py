@@ -86,8 +86,8 @@ def _indented(text: str) -> str:
     return text.replace("\n", "\n    ")
 
 
-def junit_text(suite: str, rows: Sequence[tuple[str, str, float, str, str]]) -> str:
-    """Rows are (id, verdict, seconds, message, reproducer)."""
+def junit_text(suite: str, rows: Sequence[tuple[str, str, float, str, str]], told: Mapping[str, object] | None = None) -> str:
+    """Rows are (id, verdict, seconds, message, reproducer); ``told`` becomes the properties of the suite. Valid under Jenkins' schema."""
     verdicts = [row[1] for row in rows]
     top = ElementTree.Element(
         "testsuite",
@@ -98,12 +98,16 @@ def junit_text(suite: str, rows: Sequence[tuple[str, str, float, str, str]]) -> 
         skipped=str(verdicts.count("inconclusive") + verdicts.count("not_applicable")),
         time=f"{sum(row[2] for row in rows):.3f}",
     )
+    if told:
+        listed = ElementTree.SubElement(top, "properties")
+        for key, value in told.items():
+            ElementTree.SubElement(listed, "property", name=_printable(key), value=_printable(str(value)))
     kinds = {"fail": "failure", "error": "error", "inconclusive": "skipped", "not_applicable": "skipped"}
     for name, verdict, seconds, message, reproducer in rows:
         phase, _, short = name.partition(".")
         case = ElementTree.SubElement(top, "testcase", classname=phase, name=short, time=f"{seconds:.3f}")
         if verdict in kinds:
-            outcome = ElementTree.SubElement(case, kinds[verdict], message=_printable(f"{verdict}: {message}"))
+            outcome = ElementTree.SubElement(case, kinds[verdict], message=_printable(f"{verdict}: {message}"), type=verdict)
             outcome.text = _printable(reproducer)
     ElementTree.indent(top)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(top, encoding="unicode") + "\n"

@@ -14,6 +14,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from kernelproof.numeric.precision import assumed_precision, assuming
 from kernelproof.properties.against import against_id, compared
 from kernelproof.properties.isolation import isolated_target
 from kernelproof.properties.model import Case, Finding, Property, Setting, held
@@ -22,6 +23,7 @@ from kernelproof.properties.registry import properties_of
 from kernelproof.properties.reproducer import reproducer
 from kernelproof.properties.runner import run_property
 from kernelproof.properties.saved import Saved, read_saved
+from kernelproof.properties.shapes import vjp_of
 from kernelproof.properties.targets import Target
 from kernelproof.properties.verdict import PropertyVerdict, Verdict
 from kernelproof.properties.verify import DEFAULT_SEED, checked_variant, versions
@@ -43,12 +45,18 @@ def replay_target(
     dtype: str | None = None,
     against: str | None = None,
     max_seconds: float | None = None,
+    vjp: bool = False,
+    precision: str = "",
 ) -> Verdict:
     """The verdict on the target that ``spec`` names, on the counterexamples of a file and nothing else."""
+    phase = vjp_of(phase) if vjp else phase
     chosen = checked_variant(phase, variant or {})
     saved, whole = read_saved(file, phase, chosen, dtype)
     dtype = saved[0].case.dtype
+    circumstances = whole.get("versions")
+    changes = precision or str(circumstances.get("precision", "") if isinstance(circumstances, Mapping) else "")
     with (
+        assuming(changes),
         isolated_target(spec, phase=phase, variant=chosen, backend=backend, dtype=dtype, supports=supports) as target,
         compared(against, phase, chosen, dtype) as also,
     ):
@@ -68,7 +76,7 @@ def replay(target: Target, saved: Sequence[Saved], also: Iterable[Property], who
     for one in saved:
         if interrupted:
             break
-        row, interrupted = _again(target, known[one.property_id], one, seconds)
+        row, interrupted = again(target, known[one.property_id], one, seconds)
         rows.append(row)
     seed = whole.get("seed")
     return Verdict(
@@ -83,10 +91,11 @@ def replay(target: Target, saved: Sequence[Saved], also: Iterable[Property], who
         interrupted=interrupted,
         isolation=target.isolation,
         conventions=target.conventions,
+        precision=assumed_precision(saved[0].case.dtype),
     )
 
 
-def _again(target: Target, subject: Property, saved: Saved, seconds: float) -> tuple[PropertyVerdict, bool]:
+def again(target: Target, subject: Property, saved: Saved, seconds: float) -> tuple[PropertyVerdict, bool]:
     """The runner does it, with a strategy that has one example."""
 
     def reproduce(found: Property, case: Case, finding: Finding) -> str:

@@ -2,7 +2,8 @@
 
 Guarantees: the assertion fails where the bug is and holds for a right kernel, both within the finding's bound; the
 inputs are bit for bit those of the failure: literals, or beyond 256 elements the recipe itself (checked when
-written), or packed bytes. It needs NumPy and the target alone; for a target of another array library, its adapter too.
+written), or packed bytes. It needs NumPy, the target and its library alone; the adapter is written out. The gradient that a library
+makes of a function needs kernelproof too.
 Cannot see: a function that only lives in memory; the program says where to import it.
 """
 
@@ -11,13 +12,14 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import sys
 import textwrap
 from typing import Any
 
 import numpy as np
 
 from kernelproof.properties import values, views
-from kernelproof.properties.call import call_text
+from kernelproof.properties.call import call_text, gradient_slots
 from kernelproof.properties.literals import MOST_LITERALS, literal, packed, type_text, wrapped
 from kernelproof.properties.model import Case, Finding, Inputs, dtype_named
 from kernelproof.properties.targets import Target
@@ -42,6 +44,8 @@ def reproducer(target: Target, property_id: str, theorem: str, case: Case, findi
 def raised_finding(text: str, inputs: Inputs, case: Case) -> Finding:
     """The finding for a target that raised, or returned no array."""
     call = call_text(case.shape, inputs)
+    if case.shape.gradients:
+        return _raised_gradients(text, inputs, case, call)
     script = f"""\
 try:
     result = {call}
@@ -57,6 +61,31 @@ except BaseException as error:
         inputs=inputs,
         script=script,
         assertion='observed == "a result"',
+    )
+
+
+def _raised_gradients(text: str, inputs: Inputs, case: Case, call: str) -> Finding:
+    """The same for a gradient kernel, whose result is a tuple of arrays, perhaps with a mapping in it."""
+    slots = len(gradient_slots(case.shape))
+    script = f"""\
+def leaves(part):
+    return [leaf for one in part.values() for leaf in leaves(one)] if isinstance(part, dict) else [part]
+try:
+    result = {call}
+    parts = list(result) if isinstance(result, (tuple, list)) else [result]
+    arrays = [np.asarray(leaf) for part in parts for leaf in leaves(part)]
+    right = len(parts) == {slots} and len(arrays) == {len(case.shape.gradients)} and all(array.dtype.kind in "fiubV" for array in arrays)
+    observed = "all gradients" if right else f"returned {{result!r}}"
+except BaseException as error:
+    observed = f"raised {{type(error).__name__}}: {{error}}\""""
+    return Finding(
+        ok=False,
+        observed=text,
+        expected="all gradients",
+        message=f"the target {text}",
+        inputs=inputs,
+        script=script,
+        assertion='observed == "all gradients"',
     )
 
 
@@ -146,11 +175,10 @@ def _loading(target: Target) -> str:
         words = "".join(f", {name}={value!r}" for name, value in target.options.items())
         lines = ["import kernelproof", f"target = kernelproof.generate({target.place!r}{words})"]
     else:
-        lines = [
-            f"# {target.attribute} was handed over in memory: import it by hand here, under the name `target`, such as",
-            f"# from {target.place or 'your_module'} import {target.attribute.rpartition('.')[2]} as target",
-        ]
-    if target.library != "numpy":
+        lines = _from_memory(target)
+    if target.glue:
+        lines = [*lines, *target.glue.splitlines()]
+    elif target.library != "numpy":
         lines += [
             "from kernelproof.properties.adapters import adapted",
             f"target = adapted(target, {target.phase!r}, {dict(target.variant)!r})",
@@ -165,6 +193,21 @@ def _loading(target: Target) -> str:
             "    return cupy.asnumpy(on_gpu(*map(to, arrays), **{name: to(value) for name, value in options.items()}))",
         ]
     return "\n".join([*lines, ""])
+
+
+def _from_memory(target: Target) -> list[str]:
+    """How to import a function that was handed over; one that has no name in a module is for the reader to fill in."""
+    module = sys.modules.get(target.place)
+    if module is not None and target.attribute.isidentifier() and target.place != "__main__":
+        folder = os.path.dirname(getattr(module, "__file__", None) or "")
+        for _ in range(target.place.count(".") + (os.path.basename(getattr(module, "__file__", None) or "") == "__init__.py")):
+            folder = os.path.dirname(folder)
+        if getattr(module, target.attribute, None) is not None:
+            return ["import sys", f"sys.path.insert(0, {folder!r})", f"from {target.place} import {target.attribute} as target"]
+    return [
+        f"# {target.attribute} was handed over in memory: import it by hand here, under the name `target`, such as",
+        f"# from {target.place or 'your_module'} import {target.attribute.rpartition('.')[2]} as target",
+    ]
 
 
 def _value(name: str, value: object, case: Case) -> str:

@@ -1,259 +1,134 @@
-"""Running properties with Hypothesis: so many examples, so many seconds, the smallest failure.
+"""Running properties: a fair share of the time for each, what is left for those that need more, one verdict a property.
 
-Guarantees: a seed repeats a run (no database; the streams of properties are independent of each other); a target's
-failure is ``fail`` and never an exception here, a fault of ours is ``error`` with its text; the time for all is
-shared fairly, and what one property leaves goes to the next; Ctrl-C keeps what is there.
-Cannot see: by itself, a call that does not come back (an isolated one is cut off); time is looked at between examples.
+What it does: first every property gets one example, so that none goes without because another is slow; then the rest of the time is
+shared among those that are not done, again and again while there is some.
+Guarantees: a target's failure is ``fail`` and never an exception here, a fault of ours is ``error`` with its text; Ctrl-C keeps what is
+there; all in all no more than ``overtime`` beyond the seconds given, which workers that die or block may use up.
+Cannot see: how long the last example takes where the target runs in this process.
 """
 
 from __future__ import annotations
 
-import itertools
-import sys
 import time
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
-from hypothesis import seed as seeded
-from hypothesis import strategies as st
-from hypothesis.errors import HypothesisException, InvalidArgument, Unsatisfiable
-from hypothesis.strategies import DrawFn
+from hypothesis.errors import HypothesisException
 
-from kernelproof.properties.call import Call, TargetDied, TargetRaised, one_line
-from kernelproof.properties.deaths import died_finding
-from kernelproof.properties.draws import same_draws_everywhere
+from kernelproof.properties.call import Call, TimeIsUp, one_line
 from kernelproof.properties.model import Case, Finding, Property, Setting
-from kernelproof.properties.reproducer import raised_finding
+from kernelproof.properties.progress import shown
+from kernelproof.properties.search import Ending, Fault, Search
 from kernelproof.properties.verdict import Counterexample, PropertyVerdict
 
 Reproduce = Callable[[Property, Case, Finding], str]
-LEAST_SHRINK_SECONDS = 0.3
-#: examples in one run of Hypothesis, and how many runs without a new one end the search
-ROUND = 9
-MOST_IDLE = 4
-#: workers that one property may use up on the way to a smaller failure, and seconds; the first that meets a death shows it small, and
-#: the others hardly have to
-MOST_DEATHS = 24
-SECONDS_OF_DEATHS, LATER_SECONDS_OF_DEATHS = 8.0, 1.0
-#: of the seconds lost with workers, how many are given back to the other properties
-MOST_GIVEN_BACK = 90.0
+#: examples that every property gets before any gets more
+FIRST = 1
+#: beyond the seconds given, for workers that die
+MOST_OVERTIME, LEAST_OVERTIME = 0.2, 5.0
+#: of the seconds given, what a single call may take at most, and what it may take in any case
+MOST_OF_ONE_CALL, LEAST_OF_ONE_CALL = 0.3, 5.0
+#: seconds lost with workers on the way to a smaller failure, and of the seconds given: the first property that meets a death shows it
+#: small, the others hardly have to
+SECONDS_OF_DEATHS, MOST_OF_DEATHS, LATER_SECONDS_OF_DEATHS = 8.0, 0.2, 1.0
+#: a share of the time too small to try anything in
+LEAST_SHARE = 0.02
 
 
-class _Stop(BaseException):
-    """Time is up. Not an Exception, so that Hypothesis lets it through at once."""
+def overtime(seconds: float) -> float:
+    """What a run of so many seconds may take beyond them, in seconds."""
+    return MOST_OVERTIME * seconds + LEAST_OVERTIME
 
 
-class _Fault(BaseException):
-    """Our own code failed; Hypothesis must not shrink that."""
+def limit_calls(call: Call, began: float, seconds: float) -> float:
+    """Let no call of the target outlast the run; returns the moment at which the run ends in any case."""
+    ends = began + seconds + overtime(seconds)
+    call.limit(ends, max(LEAST_OF_ONE_CALL, MOST_OF_ONE_CALL * seconds))
+    return ends
 
 
-class _Convicted(Exception):
-    """What Hypothesis takes for the test's failure, and shrinks."""
+def most_of_deaths(call: Call, seconds: float) -> float:
+    """Seconds that the next property may lose with workers, after the first death that it meets."""
+    return LATER_SECONDS_OF_DEATHS if call.lost else min(SECONDS_OF_DEATHS, MOST_OF_DEATHS * seconds)
 
 
-@dataclass
-class _Search:
-    """The examples of one property."""
+class _Run:
+    """One property on its way to a verdict."""
 
-    subject: Property
-    call: Call
-    setting: Setting
-    deadline: float
-    examples: int = 0
-    vacuous: int = 0
-    deaths: int = 0
-    #: seconds that calls had lost before, and with the first death of this property
-    lost_before: float = 0.0
-    lost_first: float = 0.0
-    died_before: bool = False
-    unknown: str = ""
-    worst: float | None = None
-    last: tuple[Case, Finding] | None = None
-    smallest: tuple[Case, Finding] | None = None
-    notes: list[str] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
+    def __init__(self, subject: Property, call: Call, setting: Setting) -> None:
+        self.subject = subject
+        self.missing = sorted(subject.needs - setting.capabilities)
+        self.search = Search(subject, call, setting)
+        self.ending: Ending | None = "done" if self.missing else None
+        self._shown: PropertyVerdict | None = None
 
-    def run(self, seed: int) -> str:
-        """Search until done; returns why it ended: ``done``, ``time``, ``fault`` or ``interrupt``."""
-        idle = 0
-        for number in itertools.count():
-            before = self.examples
-            ending = self._round(f"{seed} {self.subject.id} {number}")
-            idle = 0 if self.examples > before else idle + 1
-            if ending != "done" or self.last or self.examples >= self.setting.profile.examples or idle == MOST_IDLE:
-                return ending
-        raise AssertionError
+    @property
+    def open(self) -> bool:
+        """Whether more time would be of use."""
+        return self.ending in (None, "time") and self.search.smallest is None
 
-    def _round(self, stream: str) -> str:
-        """One run of Hypothesis. Short ones, since after ten examples it mostly varies earlier ones a little."""
+    @property
+    def starved(self) -> bool:
+        """Whether nothing can be concluded yet."""
+        return self.search.examples == self.search.vacuous
 
-        @st.composite
-        def cases(draw: DrawFn) -> Case:
-            with _faults_escape():
-                return self.subject.draw(draw, self.setting)
-
-        @seeded(zlib.crc32(stream.encode()))
-        @settings(
-            max_examples=ROUND,
-            database=None,
-            deadline=None,
-            derandomize=False,
-            report_multiple_bugs=False,
-            print_blob=False,
-            verbosity=Verbosity.quiet,
-            phases=(Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(cases())
-        def search(case: Case) -> None:
-            self._example(case)
-
+    def go_on(self, seed: int, deadline: float, ends: float, enough: int, first_by: float, reproduce: Reproduce) -> bool:
+        """Search until the deadline, or so many examples; whether the user interrupted it."""
         try:
-            with same_draws_everywhere():
-                search()
-        except _Stop:
-            return "time"
-        except _Fault as fault:
-            self.notes.append(one_line(fault.__cause__ or fault))
-            return "fault"
+            self.ending = self.search.run(seed, deadline, ends, enough, first_by)
+            if self.search.smallest is not None:
+                self._shown = self._failure(reproduce, again=self.ending != "interrupt")
         except KeyboardInterrupt:
-            return "interrupt"
-        except Unsatisfiable:
-            return "done"
-        except (_Convicted, HypothesisException) as error:
-            if self.last is None:
-                self.notes.append(one_line(error))
-                return "fault"
-            # Hypothesis runs its smallest example last; a target that does not repeat itself ends in Flaky instead
-            if isinstance(error, _Convicted):
-                self.smallest = self.last
-        return "done"
+            self.ending = "interrupt"
+            if self.search.smallest is not None:
+                self._shown = self._failure(reproduce, again=False)
+        return self.ending == "interrupt"
 
-    def _example(self, case: Case) -> None:
-        # what is lost with workers has a limit of its own
-        if time.perf_counter() > self.deadline + self.call.lost - self.lost_before:
-            raise _Stop
-        if self.last is None and (hash(case) in self.seen or self.examples >= self.setting.profile.examples):
-            # every round begins with the simplest example
-            return
-        finding = self.judge(case)
-        if self.last is None:
-            self.seen.add(hash(case))
-            self.examples += 1
-            self.vacuous += finding.vacuous
-            self.unknown = finding.message if finding.vacuous else self.unknown
-        if finding.ratio is not None and not (self.worst is not None and self.worst >= finding.ratio):
-            self.worst = finding.ratio
-        if finding.ok:
-            return
-        if self.last is None:
-            now = time.perf_counter()
-            left = max(LEAST_SHRINK_SECONDS, self.deadline + self.call.lost - self.lost_before - now)
-            self.lost_before = self.call.lost
-            self.deadline = now + min(self.setting.profile.shrink_seconds, left)
-        self.last = (case, finding)
-        if self.smallest is None or _weight(finding) <= _weight(self.smallest[1]):
-            self.smallest = self.last
-        if self._worn():
-            raise _Stop
-        raise _Convicted
+    def verdict(self) -> PropertyVerdict:
+        """What can be said now."""
+        search = self.search
+        if self._shown is not None:
+            found = self._shown
+        elif self.missing:
+            found = verdict_of(self.subject, "not_applicable", message=f"the target does not take {', '.join(self.missing)}")
+        elif self.ending == "fault":
+            found = verdict_of(self.subject, "error", message=search.notes[-1])
+        elif self.ending == "interrupt":
+            found = verdict_of(self.subject, "inconclusive", message=f"interrupted after {search.examples} examples")
+        elif search.examples == 0:
+            reason = "no input meets its premises" if self.ending == "done" else "no time left to try it; give --max-seconds more"
+            found = verdict_of(self.subject, "inconclusive", message=reason)
+        elif self.starved:
+            message = f"in every example: {search.unknown}" if search.unknown else "the rounding bound was vacuous in every example"
+            found = verdict_of(self.subject, "inconclusive", message=message)
+        else:
+            found = verdict_of(self.subject, "pass")
+        return replace(found, examples=search.examples, worst=search.worst, seconds=search.seconds)
 
-    def _worn(self) -> bool:
-        """Whether enough workers have died for this property."""
-        most = LATER_SECONDS_OF_DEATHS if self.died_before else SECONDS_OF_DEATHS
-        return self.deaths >= MOST_DEATHS or (self.deaths > 0 and self.call.lost - self.lost_first > most)
-
-    def judge(self, case: Case) -> Finding:
-        """The finding for one case; what the target raises is a finding too."""
-        with _faults_escape():
+    def _failure(self, reproduce: Reproduce, again: bool) -> PropertyVerdict:
+        """The smallest failing case, run ``again`` so that what is shown is what happens."""
+        assert self.search.smallest is not None
+        case, finding = self.search.smallest
+        message = finding.message or "the property does not hold"
+        if again:
             try:
-                return self.subject.check(self.call, case, self.setting)
-            except TargetDied as error:
-                self.deaths += 1
-                if self.deaths == 1:
-                    self.lost_first = self.call.lost
-                return died_finding(error, case)
-            except TargetRaised as error:
-                return raised_finding(error.text, error.inputs, case)
-
-
-@contextmanager
-def _faults_escape() -> Iterator[None]:
-    """Turn exceptions of our own code into :class:`_Fault`; leave Hypothesis its own control flow."""
-    try:
-        yield
-    except InvalidArgument as error:
-        raise _Fault from error
-    except HypothesisException:
-        raise
-    except Exception as error:
-        raise _Fault from error
-
-
-def _weight(finding: Finding) -> int:
-    """How much a reader has to look at."""
-    if finding.inputs is None:
-        return sys.maxsize
-    return sum(array.size for array in finding.inputs.tensors.values())
-
-
-def run_property(
-    subject: Property, call: Call, setting: Setting, *, seed: int, seconds: float, reproduce: Reproduce
-) -> tuple[PropertyVerdict, bool]:
-    """The verdict on one property, and whether the user interrupted it."""
-    started = time.perf_counter()
-    if missing := sorted(subject.needs - setting.capabilities):
-        return _verdict(subject, "not_applicable", message=f"the target does not take {', '.join(missing)}"), False
-    search = _Search(subject, call, setting, started + seconds, lost_before=call.lost, died_before=call.lost > 0)
-    ending = search.run(seed)
-    if search.smallest is not None:
+                repeated = self.search.judge(case)
+                if repeated.ok:
+                    message += "; not on every call: the target does not repeat itself"
+                else:
+                    finding = repeated
+                    message = finding.message or message
+            except (Fault, HypothesisException, TimeIsUp):
+                pass  # the first finding stands
         try:
-            found = _failure(search, reproduce, again=ending != "interrupt")
-        except KeyboardInterrupt:
-            found, ending = _failure(search, reproduce, again=False), "interrupt"
-    elif ending == "fault":
-        found = _verdict(subject, "error", message=search.notes[-1])
-    elif ending == "interrupt":
-        found = _verdict(subject, "inconclusive", message=f"interrupted after {search.examples} examples")
-    elif search.examples == 0:
-        reason = "no time left to try it" if ending == "time" else "no input meets its premises"
-        found = _verdict(subject, "inconclusive", message=reason)
-    elif search.vacuous == search.examples:
-        message = "the rounding bound was vacuous in every example" if not search.unknown else f"in every example: {search.unknown}"
-        found = _verdict(subject, "inconclusive", message=message)
-    else:
-        found = _verdict(subject, "pass")
-    elapsed = time.perf_counter() - started
-    return replace(found, examples=search.examples, worst=search.worst, seconds=elapsed), ending == "interrupt"
+            program = reproduce(self.subject, case, finding)
+        except Exception as error:
+            program = f"# no program could be written: {one_line(error)}\n"
+        return verdict_of(self.subject, "fail", message=message, counterexample=Counterexample(case, finding, program))
 
 
-def _failure(search: _Search, reproduce: Reproduce, again: bool) -> PropertyVerdict:
-    """The smallest failing case, run ``again`` so that what is shown is what happens."""
-    assert search.smallest is not None
-    case, finding = search.smallest
-    message = finding.message or "the property does not hold"
-    if again:
-        try:
-            repeated = search.judge(case)
-            if repeated.ok:
-                message += "; not on every call: the target does not repeat itself"
-            else:
-                finding = repeated
-        except (_Fault, HypothesisException):
-            pass  # the first finding stands
-    try:
-        program = reproduce(search.subject, case, finding)
-    except Exception as error:
-        program = f"# no program could be written: {one_line(error)}\n"
-    return _verdict(search.subject, "fail", message=message, counterexample=Counterexample(case, finding, program))
-
-
-def _verdict(
-    subject: Property, verdict: str, *, message: str = "", counterexample: Counterexample | None = None
-) -> PropertyVerdict:
+def verdict_of(subject: Property, verdict: str, *, message: str = "", counterexample: Counterexample | None = None) -> PropertyVerdict:
+    """A verdict on a property with the words that the property has for itself."""
     return PropertyVerdict(
         id=subject.id,
         title=subject.title,
@@ -262,6 +137,18 @@ def _verdict(
         message=message,
         counterexample=counterexample,
     )
+
+
+def run_property(
+    subject: Property, call: Call, setting: Setting, *, seed: int, seconds: float, reproduce: Reproduce
+) -> tuple[PropertyVerdict, bool]:
+    """The verdict on one property, and whether the user interrupted it."""
+    began = time.perf_counter()
+    ends = limit_calls(call, began, seconds)
+    run = _Run(subject, call, setting)
+    run.search.seconds_of_deaths = most_of_deaths(call, seconds)
+    interrupted = run.open and run.go_on(seed, began + seconds, ends, setting.profile.examples, began + seconds, reproduce)
+    return run.verdict(), interrupted
 
 
 def run_properties(
@@ -275,36 +162,38 @@ def run_properties(
     progress: bool = False,
 ) -> tuple[tuple[PropertyVerdict, ...], bool]:
     """The verdicts on all properties in order, and whether the user interrupted the run."""
-    ends = time.perf_counter() + (setting.profile.seconds if max_seconds is None else max_seconds)
-    verdicts: list[PropertyVerdict] = []
+    began = time.perf_counter()
+    seconds = setting.profile.seconds if max_seconds is None else max_seconds
+    ends = limit_calls(call, began, seconds)
+    setting = replace(setting, profile=replace(setting.profile, seconds=seconds))
+    runs = [_Run(subject, call, setting) for subject in properties]
+
+    def left() -> float:
+        given_back = min(call.lost, overtime(seconds))
+        return min(began + seconds + given_back, ends) - time.perf_counter()
+
     interrupted = False
-    with _shown(progress, len(properties)) as show:
-        for number, subject in enumerate(properties):
-            if interrupted:
-                verdicts.append(_verdict(subject, "inconclusive", message="interrupted before it was tried"))
-                continue
-            show(subject.id)
-            given_back = min(call.lost, MOST_GIVEN_BACK)
-            share = max(0.0, ends + given_back - time.perf_counter()) / (len(properties) - number)
-            try:
-                found, interrupted = run_property(subject, call, setting, seed=seed, seconds=share, reproduce=reproduce)
-            except KeyboardInterrupt:
-                found, interrupted = _verdict(subject, "inconclusive", message="interrupted"), True
-            verdicts.append(found)
+    with shown(progress, len(runs)) as show:
+        for turn in range(1_000_000):
+            waiting = [run for run in runs if run.open]
+            if turn > 1:
+                # what is left over goes first to those about which nothing is known yet
+                waiting = [run for run in waiting if run.starved] or waiting
+            if not waiting or interrupted or (turn and left() < LEAST_SHARE):
+                break
+            enough = FIRST if turn == 0 else setting.profile.examples
+            for number, run in enumerate(waiting):
+                show(run.subject.id, sum(not one.open for one in runs))
+                now, remaining = time.perf_counter(), max(0.0, left())
+                run.search.seconds_of_deaths = most_of_deaths(call, seconds)
+                share = remaining / (len(waiting) - number)
+                interrupted = run.go_on(seed, now + share, ends, enough, now + remaining, reproduce)
+                if interrupted:
+                    break
+    verdicts = [run.verdict() for run in runs]
+    if interrupted:
+        untried = "interrupted before it was tried"
+        verdicts = [
+            replace(found, message=untried) if run.ending is None else found for run, found in zip(runs, verdicts, strict=True)
+        ]
     return tuple(verdicts), interrupted
-
-
-@contextmanager
-def _shown(wanted: bool, total: int) -> Iterator[Callable[[str], None]]:
-    """A progress display on stderr, where that is a terminal; yields what to call before each property."""
-    if not wanted or not sys.stderr.isatty():
-        yield lambda name: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        done = iter(range(total + 1))
-        yield lambda name: bar.update(task, description=name, completed=next(done))

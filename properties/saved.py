@@ -87,7 +87,7 @@ def read_saved(path: Path, phase: str, variant: Mapping[str, object], dtype: str
     rows = list(_rows(whole))
     if not rows:
         raise InputError(f"{reading}: no counterexample in it; name a file that 'kernelproof verify --json FILE' wrote on a failure")
-    found = [_saved(reading, row) for row in rows]
+    found = [saved_row(reading, row) for row in rows]
     for one in found:
         other = [
             (name, have, want)
@@ -117,7 +117,8 @@ def _rows(whole: Any) -> Iterator[Mapping[str, Any]]:
             yield row
 
 
-def _saved(reading: str, row: Mapping[str, Any]) -> Saved:
+def saved_row(reading: str, row: Mapping[str, Any]) -> Saved:
+    """The counterexample of one of the ``properties`` of a file; InputError, which begins with ``reading``, where it cannot be read."""
     name = str(row.get("id"))
     try:
         inputs = row["counterexample"]["inputs"]

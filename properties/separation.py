@@ -26,7 +26,7 @@ import numpy as np
 
 from kernelproof.numeric.reference import assemble
 from kernelproof.numeric.separation import TURNED_ERROR, Nearest, Turned, ceilings, entries_at, nearest, split_frequencies
-from kernelproof.properties.call import TargetRaised
+from kernelproof.properties.call import TargetRaised, TimeIsUp
 from kernelproof.properties.collisions import Repeats, digests, plain, repeats, told_apart
 from kernelproof.properties.model import DTYPES, Finding
 from kernelproof.properties.reading import Rows, peak_memory, read_positions
@@ -153,8 +153,19 @@ def check_positions(
     return positions_of(target, n_positions, d_model, dtype, base, start)
 
 
-def positions_of(target: Target, count: int, width: int, dtype: str | None = None, base: float = 10000.0, start: int = 0) -> Positions:
-    """Whether all rows of a loaded target differ; its variant says the layout and the denominator."""
+def positions_of(
+    target: Target,
+    count: int,
+    width: int,
+    dtype: str | None = None,
+    base: float = 10000.0,
+    start: int = 0,
+    until: float = math.inf,
+) -> Positions:
+    """Whether all rows of a loaded target differ; its variant says the layout and the denominator.
+
+    After the moment ``until`` of ``time.perf_counter`` it gives up with ``TimeIsUp``.
+    """
     began = time.perf_counter()
     # the two tables that make all rows are smallest together where both have √N of them
     block = max(min(max(_ENTRIES // max(width, 1), math.isqrt(max(count, 0))), count), 1)
@@ -166,11 +177,11 @@ def positions_of(target: Target, count: int, width: int, dtype: str | None = Non
     both = 2 * np.sqrt((np.delete(limits, _unpaired(width), axis=1) ** 2).sum(axis=1)) * (1 + 1e-12)
     certain = near.distance - near.error > both
     turned = Turned(split, count, start, block)
-    reading = _read(rows, turned, limits, target, hashed=not certain[-1])
+    reading = _read(rows, turned, limits, target, not certain[-1], until)
     decided_by: Literal["separation", "hashing"] = "separation"
     collision = None
     if reading.keys is None and reading.outside is not None:
-        reading = _read(rows, turned, limits, target, hashed=True)
+        reading = _read(rows, turned, limits, target, True, until)
     if reading.keys is not None:
         decided_by = "hashing"
         collision = _collision(rows, repeats(reading.keys), target, base, start)
@@ -199,11 +210,13 @@ def _unpaired(width: int) -> list[int]:
     return [width - 1] if width % 2 else []
 
 
-def _read(rows: Rows, turned: Turned, limits: Array, target: Target, hashed: bool) -> _Reading:
+def _read(rows: Rows, turned: Turned, limits: Array, target: Target, hashed: bool, until: float) -> _Reading:
     """Every block against the exact rows; digests if wanted. Without them, the first entry out of bounds ends the pass."""
     derivation, width = derive("positional", **target.variant), limits.shape[1]
     deviation, outside, keys = 0.0, None, []
     for number in range(turned.blocks):
+        if time.perf_counter() > until:
+            raise TimeIsUp
         table = rows.block(number)
         sines, cosines = turned.rows(number)
         off = table.astype(np.float64)

@@ -2,6 +2,7 @@
 
 Sizes have the names that the definitions in ``symbolic/phases`` give them: n, m, d, e, h, f, heads, vocab.
 Variants that change a signature (gated, sinks, grouped heads, halves) change the row; all others leave it alone.
+``PHASE.vjp`` names the gradient of a phase: its row is that of the phase with ``grad_out``, of the shape of the result, as last argument.
 
 Cannot see: what a phase computes.
 """
@@ -15,6 +16,11 @@ from kernelproof.symbolic.errors import InputError
 
 #: what a tensor is used for, which decides how large its entries may be
 ROLES = ("logit", "score", "value", "weight", "affine", "ids")
+
+
+#: the last argument of a gradient kernel
+GRAD_OUT = "grad_out"
+_VJP = ".vjp"
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class PhaseShape:
     lead: tuple[str, ...] = ()
     #: queries and keys of a mask
     score_axes: tuple[str, str] = ("n", "n")
+    #: of a gradient kernel: the inputs that it gives a gradient of, in order; none for the phase itself
+    gradients: tuple[str, ...] = ()
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of that name."""
@@ -59,13 +67,19 @@ class PhaseShape:
     def arguments(self) -> tuple[str, ...]:
         """The positional arguments in the contract's order; the packed mapping is one of them."""
         inside = self.packed[1] if self.packed else ()
-        free = tuple(tensor.name for tensor in self.tensors if tensor.name not in inside)
-        return (*self.positional, *free, *((self.packed[0],) if self.packed else ()))
+        last = (GRAD_OUT,) if self.gradients else ()
+        free = tuple(tensor.name for tensor in self.tensors if tensor.name not in (*inside, *last))
+        return (*self.positional, *free, *((self.packed[0],) if self.packed else ()), *last)
 
     @property
     def batched_mask(self) -> bool:
         """Whether a mask may have the leading axes: not where heads stand between them and the scores."""
         return self.output == ("...", "n", "e")
+
+    @property
+    def head_axes(self) -> tuple[str, ...]:
+        """The axis of heads before the scores, where there is one; a mask may have it too."""
+        return self.output[1:-2] if self.score_axes == ("n", "m") else ()
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -207,8 +221,25 @@ _ROWS = {
 PHASES = tuple(_ROWS)
 
 
+def vjp_of(phase: str) -> str:
+    """The name under which the gradient of a phase has its row and its properties."""
+    return f"{phase}{_VJP}"
+
+
+def is_vjp(phase: str) -> bool:
+    """Whether a name is that of a gradient."""
+    return phase.endswith(_VJP)
+
+
+def forward_of(phase: str) -> str:
+    """The phase that a name or the name of its gradient speaks of."""
+    return phase.removesuffix(_VJP)
+
+
 def phase_shape(phase: str, variant: Mapping[str, object] | None = None) -> PhaseShape:
-    """The row of a phase under a variant, or an :class:`InputError` that lists the phases."""
+    """The row of a phase, or of its gradient, under a variant, or an :class:`InputError` that lists the phases."""
+    if is_vjp(phase):
+        return _gradient(phase_shape(forward_of(phase), variant))
     if phase not in _ROWS:
         raise InputError(f"looking up the phase {phase!r}: not known; choose one of {', '.join(PHASES)}")
     row, chosen = _ROWS[phase], variant or {}
@@ -216,6 +247,10 @@ def phase_shape(phase: str, variant: Mapping[str, object] | None = None) -> Phas
         x, w1, b1, w2, b2 = row.tensors
         tensors = (x, w1, b1, Tensor("w_gate", ("d", "h"), "weight"), w2, b2)
         row = replace(row, tensors=tensors, signature="f(x, w1, b1, w_gate, w2, b2)")
+    if phase == "encoder_block" and chosen.get("gated"):
+        at = row.tensors.index(row.tensor("b1")) + 1
+        gated = (*row.tensors[:at], Tensor("w_gate", ("d", "h"), "weight"), *row.tensors[at:])
+        row = replace(row, tensors=gated, packed=("params", tuple(tensor.name for tensor in gated if tensor.name != "x")))
     if phase == "positional" and chosen.get("layout") == "halves":
         row = replace(row, derived=(("d", ("h", 2)),), reduced=frozenset({"h"}))
     if phase == "attention":
@@ -225,7 +260,9 @@ def phase_shape(phase: str, variant: Mapping[str, object] | None = None) -> Phas
 
 def _attention(row: PhaseShape, variant: Mapping[str, object]) -> PhaseShape:
     grouped, sinks = bool(variant.get("grouped_query")), bool(variant.get("sinks"))
-    if not grouped and not sinks:
+    if variant.get("rotary"):
+        row = replace(row, derived=(("d", ("h", 2)),), reduced=frozenset({"m", "h"}))
+    if not grouped and not sinks and not variant.get("alibi"):
         return row
     # heads become an axis of their own; a group of query heads shares one head of k and v
     query = ("query_heads",) if grouped else ("heads",)
@@ -239,5 +276,20 @@ def _attention(row: PhaseShape, variant: Mapping[str, object]) -> PhaseShape:
         tensors=tensors,
         output=("...", *query, "n", "e"),
         signature=row.signature.replace("v, *", "v, sinks, *") if sinks else row.signature,
-        derived=(("query_heads", ("heads", "group")),) if grouped else (),
+        derived=(*row.derived, *((("query_heads", ("heads", "group")),) if grouped else ())),
+    )
+
+
+def _gradient(row: PhaseShape) -> PhaseShape:
+    """The row of a phase's gradient kernel."""
+    inputs = tuple(tensor.name for tensor in row.tensors if not tensor.below)
+    if not inputs:
+        raise InputError(f"gradient of {row.phase}: it has no differentiable input; leave --vjp out")
+    before, star, after = row.signature.removesuffix(")").partition(", *")
+    return replace(
+        row,
+        phase=vjp_of(row.phase),
+        signature=f"{before}, {GRAD_OUT}{star}{after})",
+        tensors=(*row.tensors, Tensor(GRAD_OUT, row.output)),
+        gradients=inputs,
     )

@@ -19,7 +19,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from kernelproof.properties.masks import MASK_KINDS, MASK_SHAPES
+from kernelproof.properties.masks import HEAD_MASK, MASK_KINDS, MASK_SHAPES
 from kernelproof.properties.model import Case, Extra, MaskRecipe, Recipe, Setting
 from kernelproof.properties.shapes import PhaseShape, Tensor, phase_shape
 from kernelproof.properties.values import ID_STYLES, STYLES
@@ -36,6 +36,10 @@ LARGE_FLOAT16 = {"logit": 1e4, "score": 100.0, "value": 100.0, "weight": 4.0, "a
 #: sizes that count things rather than lengths
 COUNTS = ("heads", "group")
 MOST_HEADS = 6
+#: numbers of rows from which an id does not fit 16 bits; beside these and other long axes all are short
+VOCABULARIES = (32_769, 65_537)
+#: around the tiles of kernels that go through many rows, or through long ones; not in the shortest profile
+LONG_AXES = (255, 256, 257, 511, 512, 513, 1023, 1024, 1025)
 #: the longest axis that is multiplied by another one
 MOST_MULTIPLIED = 129
 MOST_WIDTH = 96
@@ -69,6 +73,9 @@ def draw_case(
     """
     if not empty:
         setting = replace(setting, capabilities=setting.capabilities - {"empty", "no_rows"})
+    if extras or picks:
+        # ids are made from others there, which a narrow type need not hold
+        setting = replace(setting, capabilities=setting.capabilities - {"narrow_ids"})
     shape = phase_shape(setting.phase, setting.variant)
     lowest = dict(minimum or {})
     for _, kind, axes in extras:
@@ -78,6 +85,9 @@ def draw_case(
     sizes = draw_sizes(draw, setting, shape, lowest, maximum or {}, fixed or {}, more_sizes)
     chosen_batch = draw_batch(draw, setting) if batch is None else batch
     chosen_lead = shape.lead if lead is None else lead
+    if lead is None and batch is None and not chosen_batch and not extras and shape.lead and draw(st.integers(0, 3)) == 3:
+        # one row by itself: no leading axis at all
+        chosen_lead = ()
     drawn = tuple(
         (tensor.name, (recipes or {}).get(tensor.name) or draw_recipe(draw, tensor, setting, tame))
         for tensor in shape.tensors
@@ -124,12 +134,17 @@ def draw_sizes(
     names = [name for name in (*shape.sizes, *more) if name not in fixed]
     partners = _partners(shape)
     specials: list[tuple[str, tuple[int, ...]] | None] = [None] * 9
+    # no tensor is a matrix of drawn sizes
+    alone = all(len(tensor.axes) - ("..." in tensor.axes) < 2 for tensor in shape.tensors) and bool(shape.tensors)
     for name in names:
         lowest, highest = minimum.get(name, 0), maximum.get(name, MOST_MULTIPLIED if name in partners else math.inf)
         needed = "empty" if name in reduced else "no_rows"
         if needed in setting.capabilities and lowest == 0 and name not in (*COUNTS, "vocab"):
             specials.append((name, (0,)))
-        boundaries = tuple(size for size in setting.profile.boundaries if lowest <= size <= highest)
+        if name == "vocab" and highest == math.inf:
+            specials.append((name, VOCABULARIES))
+        longer = LONG_AXES if (name in shape.lead or alone) and setting.profile.boundaries else ()
+        boundaries = tuple(size for size in sorted({*setting.profile.boundaries, *longer}) if lowest <= size <= highest)
         if boundaries and name not in COUNTS:
             specials.append((name, boundaries))
     special, lengths = draw(st.sampled_from(specials)) or ("", ())
@@ -137,6 +152,8 @@ def draw_sizes(
     for name in names:
         lowest = max(1, minimum.get(name, 1))
         most = MOST_HEADS if name in COUNTS else setting.profile.largest
+        if max(lengths, default=0) > MOST_MULTIPLIED and name != special:
+            most = 2
         # not both long: their product is the width of all weights
         for partner in partners.get(name, ()):
             most = min(most, MOST_WIDTH // sizes.get(partner, 1), 2 if special == partner else most)
@@ -164,7 +181,8 @@ def _small_first(lowest: int, highest: int) -> st.SearchStrategy[int]:
 def draw_recipe(draw: DrawFn, tensor: Tensor, setting: Setting, tame: bool = False) -> Recipe:
     """How to fill one tensor."""
     if tensor.role == "ids":
-        return Recipe(draw(st.sampled_from(ID_STYLES)), dtype=draw(st.sampled_from(("int64", "int32"))))
+        narrow = ("int16", "int8") if "narrow_ids" in setting.capabilities else ()
+        return Recipe(draw(st.sampled_from(ID_STYLES)), dtype=draw(st.sampled_from(("int64", "int32", *narrow))))
     if tame:
         # large values only where a right kernel is finite whatever they are
         style = draw(st.sampled_from(("integers", "constant", "normal", "uniform", "negative", "large")))
@@ -203,14 +221,15 @@ def draw_options(
     for name in shape.options:
         if name in forced or name in without or name not in setting.capabilities or not draw(st.booleans()):
             continue
-        chosen[name] = draw_mask(draw, setting, shape) if name == "mask" else draw(_option(name))
+        chosen[name] = draw_mask(draw, setting, shape) if name == "mask" else draw(_option(name, setting))
     return tuple((chosen | dict(forced)).items())
 
 
-def _option(name: str) -> st.SearchStrategy[Any]:
+def _option(name: str, setting: Setting) -> st.SearchStrategy[Any]:
     if name == "causal":
         return st.sampled_from((True, False))
-    return st.sampled_from({"scale": SCALES, "eps": EPSILONS, "base": BASES, "start": STARTS}[name])
+    scales = (*SCALES, 0.0) if "zero_scale" in setting.capabilities else SCALES
+    return st.sampled_from({"scale": scales, "eps": EPSILONS, "base": BASES, "start": STARTS}[name])
 
 
 def draw_mask(draw: DrawFn, setting: Setting, shape: PhaseShape, kinds: Sequence[str] = MASK_KINDS) -> MaskRecipe:
@@ -218,7 +237,7 @@ def draw_mask(draw: DrawFn, setting: Setting, shape: PhaseShape, kinds: Sequence
     taken = [kind for kind in kinds if f"mask_{kind.partition('_')[0]}" in setting.capabilities]
     return MaskRecipe(
         draw(st.sampled_from(taken or list(kinds))),
-        draw(st.sampled_from(MASK_SHAPES if shape.batched_mask else MASK_SHAPES[:3])),
+        draw(st.sampled_from(MASK_SHAPES if shape.batched_mask else (*MASK_SHAPES[:3], *[HEAD_MASK] * len(shape.head_axes)))),
         draw(st.sampled_from((1.0, 10.0, 1e3))),
     )
 

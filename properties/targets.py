@@ -21,14 +21,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+import numpy as np
+
+from kernelproof import __version__
 from kernelproof.properties import adapters
 from kernelproof.properties.call import Call, as_array, one_line
 from kernelproof.properties.capabilities import capabilities_of, declared, everything
-from kernelproof.properties.shapes import phase_shape
+from kernelproof.properties.model import dtype_named
+from kernelproof.properties.shapes import is_vjp, phase_shape
 from kernelproof.symbolic.errors import InputError
 
 BACKENDS = ("numpy", "cupy")
-FORMS = "module:function, path/to/file.py:function or generated:PHASE, or path/to/model.onnx"
+FORMS = "module:function, path/to/file.py:function, generated:PHASE or path/to/model.onnx"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Target:
     library: str = "numpy"
     conventions: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    #: whether it compiles at its first calls, which may take long
+    patient: bool = False
+    #: lines of a program that make ``function`` of what the target's name stands for (``adapters.Adapted.glue``)
+    glue: str = ""
     isolation: str = "none"
     remote: Call | None = None
 
@@ -80,7 +88,9 @@ def load_target(
     if adapters.is_model(spec):
         if backend != "numpy":
             raise InputError(f"choosing a backend: {spec!r} is run by ONNX Runtime on the CPU, not by {backend!r}; leave --backend out")
-        return _adapted(spec, None, "file", os.path.abspath(spec), "", phase, variant, backend, supports)
+        model = _adapted(spec, None, "file", os.path.abspath(spec), "", phase, variant, backend, supports)
+        _tried(model, dtype)
+        return model
     place, colon, attribute = spec.rpartition(":")
     if not colon or not place or not attribute:
         raise InputError(f"reading the target {spec!r}: expected {FORMS}")
@@ -105,6 +115,19 @@ def load_target(
     origin: Literal["file", "module"] = "file" if is_file else "module"
     found_at = str(Path(place).resolve()) if is_file else place
     return _adapted(spec, function, origin, found_at, attribute, phase, variant, backend, supports)
+
+
+def _tried(target: Target, dtype: str) -> None:
+    """One small call: a type that the library has no kernel for is no verdict. Whatever else goes wrong is for the properties."""
+    kinds = {True: np.dtype(np.int64), False: dtype_named(dtype)}
+    shape = phase_shape(target.phase, target.variant)
+    tensors = [np.zeros([2] * len(tensor.axes), kinds[bool(tensor.below)]) for tensor in shape.tensors]
+    try:
+        target.function(*tensors)
+    except InputError:
+        raise
+    except Exception:
+        return
 
 
 def memory_target(
@@ -141,6 +164,8 @@ def _adapted(
         library=found.library,
         conventions=found.conventions,
         packages=found.packages,
+        patient=found.patient,
+        glue=found.glue,
     )
 
 
@@ -153,6 +178,9 @@ def _generated(
     dtype: str,
     supports: Sequence[str] | None,
 ) -> Target:
+    if is_vjp(phase):
+        reason = f"generating gradient kernels is not built yet in version {__version__}"
+        raise InputError(f"loading the target {spec!r}: {reason}; give a gradient kernel of your own")
     if named != phase:
         raise InputError(f"reading the target {spec!r}: it names {named!r}, but the phase is {phase!r}; give one phase")
     shape = phase_shape(phase, variant)

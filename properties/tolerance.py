@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kernelproof.numeric.interpret import Approx
-from kernelproof.numeric.reference import reference
+from kernelproof.properties.kept_references import reference
 from kernelproof.properties.model import Finding, Inputs
 from kernelproof.properties.values import Array
 

@@ -34,7 +34,7 @@ STYLES = (
     "subnormal",
 )
 #: never drawn: a property asks for them by name
-EXACT_STYLES = ("ones", "zero", "identity", "same_slices", "positive")
+EXACT_STYLES = ("ones", "zero", "identity", "same_slices", "positive", "binades")
 ID_STYLES = ("ids", "ids_ends", "ids_repeated")
 
 
@@ -68,6 +68,9 @@ def _floats(style: str, magnitude: float, shape: tuple[int, ...], g: np.random.G
         return np.full(shape, float(style == "ones"))
     if style == "positive":
         return magnitude * 2.0 ** np.asarray(g.uniform(-2.0, 2.0, shape))
+    if style == "binades":
+        # every order of magnitude up to 128 equally often
+        return np.copysign(magnitude * 2.0 ** np.asarray(g.uniform(-20.0, 7.0, shape)), normal)
     if style == "same_slices":
         # equal along the first axis, so that a view of stride 0 can hold it
         return np.broadcast_to(normal[:1], shape) * magnitude if shape else normal
@@ -113,10 +116,12 @@ def _with_one_large(base: Array, large: float, g: np.random.Generator) -> Array:
 def make_ids(style: str, limit: int, shape: tuple[int, ...], dtype: Any, seed: int, name: str) -> Array:
     """Indices in ``[0, limit)``: anywhere, at both ends only, or few that repeat."""
     g = generator(seed, name)
+    limit = min(limit, int(np.iinfo(dtype).max) + 1)
     if style == "ids_ends":
         ids = np.asarray(g.integers(0, 2, shape)) * (limit - 1)
     elif style == "ids_repeated":
         ids = np.asarray(g.choice(g.integers(0, limit, 2), shape))
     else:
         ids = np.asarray(g.integers(0, limit, shape))
-    return ids.astype(dtype)
+    # not a scalar, where there are no axes
+    return np.asarray(ids.astype(dtype))

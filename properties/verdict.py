@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tabulate import tabulate
 
+from kernelproof.numeric.precision import Precision
 from kernelproof.properties.model import Case, Finding, Inputs, build
 from kernelproof.properties.render import counterexample_text, jsonable, junit_text
 from kernelproof.properties.saved import exact
+from kernelproof.properties.shapes import forward_of, is_vjp
+
+if TYPE_CHECKING:
+    from kernelproof.properties.forensics import Forensics
 
 Outcome = Literal["pass", "fail", "inconclusive", "not_applicable", "error"]
 Overall = Literal["pass", "fail", "inconclusive", "error"]
@@ -92,6 +97,10 @@ class Verdict:
     isolation: str = ""
     #: what the adapter of a well-known function assumed
     conventions: tuple[str, ...] = ()
+    #: the arithmetic that the bounds are derived for
+    precision: Precision | None = None
+    #: why the definition was missed
+    forensics: Forensics | None = None
 
     def __bool__(self) -> bool:
         return self.verdict == "pass"
@@ -122,15 +131,30 @@ class Verdict:
         """The object of ``verify --json``."""
         return {
             "target": self.target,
-            "phase": self.phase,
+            "phase": forward_of(self.phase),
+            **({"vjp": True} if is_vjp(self.phase) else {}),
             "variant": jsonable(dict(self.variant)),
             "verdict": self.verdict,
             "profile": self.profile,
             "seed": self.seed,
-            "versions": {**self.versions, **({"isolation": self.isolation} if self.isolation else {})},
+            "versions": {**self.versions, **self._circumstances()},
             **({"conventions": list(self.conventions)} if self.conventions else {}),
-            "properties": [found.to_json() for found in self.properties],
+            "properties": [self._row(found) for found in self.properties],
         }
+
+    def _circumstances(self) -> dict[str, str]:
+        """What the outcome depends on beside versions: where the target ran, the arithmetic that the bounds are for, how it was changed."""
+        told = {"isolation": self.isolation}
+        if self.precision is not None:
+            told |= {"arithmetic": str(self.precision), "precision": self.precision.changes()}
+        return {name: value for name, value in told.items() if value}
+
+    def _row(self, found: PropertyVerdict) -> dict[str, Any]:
+        """A property as the contract has it; why the definition was missed stands as a comment below its reproducer."""
+        row = found.to_json()
+        if self.forensics is not None and found.id == self.forensics.property_id and row["counterexample"]:
+            row["counterexample"]["reproducer"] += "\n" + "".join(f"# {line}\n" for line in str(self.forensics).splitlines())
+        return row
 
     def json_text(self) -> str:
         """:meth:`to_json` as text; no NaN and no infinity can be in it."""
@@ -147,6 +171,7 @@ class Verdict:
         text: str = tabulate(rows, headers, disable_numparse=True, colalign=("left", "left", "right", "right", "right"))
         told = [f"isolation: {self.isolation}"] if self.isolation else []
         told += [f"assumed: {convention}" for convention in self.conventions]
+        told += [f"arithmetic: {self.precision}"] if self.precision else []
         return "\n\n".join([text, *(["\n".join(told)] if told else [])])
 
     def summary(self) -> str:
@@ -163,17 +188,31 @@ class Verdict:
         line = f"{self.target} as {self.phase}{variant}, {self.dtype}: {self.verdict} ({'; '.join(counts)})"
         return line + (" interrupted before the end" if self.interrupted else "")
 
-    def counterexamples_text(self) -> str:
-        """For every property that failed: what it says, the inputs, observed and expected, and a program that shows
-        it.
+    def counterexamples_text(self, most: int | None = None) -> str:
+        """For every property that failed: what it says, the inputs, observed and expected, and a program that shows it.
+
+        Beyond the first ``most``, one line each.
         """
-        return "\n\n".join(
+        failed = [found for found in self.properties if found.counterexample is not None]
+        whole = failed if most is None or len(failed) <= most + 1 else failed[:most]
+        parts = [
             counterexample_text(
                 found.id, found.theorem, found.message, found.counterexample.finding, found.counterexample.reproducer
             )
-            for found in self.properties
+            for found in whole
             if found.counterexample is not None
-        )
+        ]
+        if rest := failed[len(whole) :]:
+            parts.append("\n".join(f"FAILED {found.id}: {found.message}" for found in rest))
+        return "\n\n".join(parts)
+
+    def reasons(self) -> str:
+        """Why properties are neither passed nor failed, one line for each reason."""
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for found in self.properties:
+            if found.verdict in ("inconclusive", "not_applicable", "error") and found.message:
+                grouped.setdefault((found.verdict.replace("_", " "), found.message), []).append(found.id.rpartition(".")[2])
+        return "\n".join(f"{verdict}: {', '.join(names)}: {message}" for (verdict, message), names in grouped.items())
 
     def remarks(self) -> str:
         """Why a property is neither passed nor failed, one line each."""
@@ -195,10 +234,11 @@ class Verdict:
                 )
                 for found in self.properties
             ],
+            {"profile": self.profile, "seed": self.seed, "dtype": self.dtype, **self.variant, **self.versions},
         )
 
     def __str__(self) -> str:
-        parts = (self.table(), self.remarks(), self.counterexamples_text(), self.summary())
+        parts = (self.table(), self.remarks(), self.counterexamples_text(), str(self.forensics or ""), self.summary())
         return "\n\n".join(part for part in parts if part)
 
 

@@ -43,10 +43,12 @@ _WRITTEN = "wrote into a file descriptor that it did not open: the connection to
 @dataclass(frozen=True)
 class Limits:
     """What a target may use. Bytes are growth since it was loaded; once a call has run out of ``seconds`` or ``memory``, the next
-    have ``again`` and ``memory_again``, or a multiple of what calls that came back have taken.
+    have ``again`` and ``memory_again``, or a multiple of what calls that came back have taken. A short search gives a call less than
+    ``seconds``, never less than ``least``.
     """
 
     seconds: float = 20.0
+    least: float = 5.0
     again: float = 1.0
     load_seconds: float = 120.0
     memory: int = 4 << 30

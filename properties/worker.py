@@ -52,7 +52,8 @@ class _Session:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
         self._call: Call | None = None
-        self._held: dict[int, Array] = {}
+        #: by the number of the call and the place in its result
+        self._held: dict[tuple[int, int], Array] = {}
 
     def answer(self, message: tuple[Any, ...]) -> tuple[Any, ...]:
         kind, *rest = message
@@ -86,7 +87,7 @@ class _Session:
         return ("ready", {})
 
     def _called(
-        self, number: int, alive: frozenset[int], tensors: Mapping[str, Packed], options: Mapping[str, object]
+        self, number: int, alive: frozenset[tuple[int, int]], tensors: Mapping[str, Packed], options: Mapping[str, object]
     ) -> tuple[Any, ...]:
         assert self._call is not None
         self._held = {held: array for held, array in self._held.items() if held in alive}
@@ -94,7 +95,7 @@ class _Session:
         own = {name: unpack(value, self._arena) for name, value in packed.items()}
         handed = Inputs({name: own[name] for name in tensors}, {name: own.get(name, value) for name, value in options.items()})
         try:
-            result = self._call.raw(handed)
+            results = self._call.parts(handed)
         except TargetRaised as error:
             return ("raised", error.text)
         except KeyboardInterrupt:
@@ -105,11 +106,11 @@ class _Session:
         self._arena.reset()
         answer = (
             "result",
-            self._plain(result),
+            [self._plain(result) for result in results],
             {name: self._plain(given[name]) for name in changed},
             {held: self._plain(array) for held, array in self._held.items()},
         )
-        self._held[number] = result
+        self._held |= {(number, place): result for place, result in enumerate(results)}
         return answer
 
     def _plain(self, array: Array) -> Packed:

@@ -7,7 +7,7 @@ and which tensors in it are not inputs of the phase (a shift, a permutation).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kernelproof.symbolic.core.theorem import Theorem
@@ -20,13 +20,38 @@ Options = Mapping[str, object]
 
 
 @dataclass(frozen=True)
+class Values:
+    """What an option may be beside its default: ``read`` gives the value for what was typed or passed, ValueError if it is none."""
+
+    words: str
+    shown: str
+    read: Callable[[object], object]
+
+
+def flag(value: object) -> bool:
+    """True or false, typed or passed; ValueError for another value."""
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, bool):
+        return value
+    raise ValueError
+
+
+@dataclass(frozen=True)
 class VariantOption:
-    """A choice within a phase: its name, default, what it may be, and what it means."""
+    """A choice within a phase: its name, default, what it may be, and what it means.
+
+    ``choices`` are few and tried in every combination. An option with ``more``, one of :attr:`Phase.opened`, may be any of those values;
+    a variant names it only where it is not its default, and :attr:`Phase.samples` says which are tried. ``implies`` are the defaults of
+    other options once it is named.
+    """
 
     name: str
     default: object
     choices: tuple[object, ...]
     meaning: str
+    more: Values | None = None
+    implies: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,7 +192,13 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase of the contract."""
+    """A phase of the contract.
+
+    ``variants`` are options with few choices, ``opened`` those that a variant names only where they are not at their default. ``samples``
+    are variants beyond the combinations of choices that tests and tables go through; ``excluded`` are pairs of options that are not built
+    together. ``functions`` are the derivations of definitions other than those of the combinations, by name, and ``shifts`` their terms
+    whose value does not matter.
+    """
 
     name: str
     title: str
@@ -175,6 +206,11 @@ class Phase:
     signature: str
     build: Callable[[Options], Derivation]
     variants: Mapping[str, VariantOption]
+    opened: Mapping[str, VariantOption] = field(default_factory=dict)
+    samples: tuple[Options, ...] = ()
+    excluded: tuple[tuple[str, str], ...] = ()
+    functions: Mapping[str, Callable[[], Derivation]] = field(default_factory=dict)
+    shifts: tuple[Term, ...] = ()
 
     @property
     def theorem_titles(self) -> dict[str, str]:

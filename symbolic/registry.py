@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.gradients import activation as activation_gradient
@@ -61,18 +62,16 @@ _GRADIENTS: dict[str, Callable[[Options], Gradient]] = {
 }
 #: theorems that stand in files of their own, by phase; each file is told the variant
 _MORE: dict[str, tuple[Callable[[Options], tuple[Statement, ...]], ...]] = {
-    "attention": tuple(
-        part.statements for part in (attention_masks, attention_lengths, attention_merge, attention_online, attention_variants)
+    "attention": (
+        *(attention.of_plain_form(part.statements) for part in (attention_masks, attention_lengths, attention_merge, attention_online)),
+        attention_variants.statements,
     ),
     "multi_head_attention": (multi_head_theorems.statements,),
     "encoder_block": (block_theorems.statements,),
 }
 #: variants that the contract names and this version does not have yet
 PLANNED = {
-    "attention": ("grouped_query", "window", "alibi", "rotary", "softcap", "sinks"),
     "multi_head_attention": ("grouped_query", "window", "alibi", "rotary", "softcap", "sinks"),
-    "encoder_block": ("gated",),
-    "feed_forward": ("gated",),
 }
 
 
@@ -90,20 +89,40 @@ def phase(name: str) -> Phase:
 
 
 def check_variant(name: str, variant: Mapping[str, object]) -> dict[str, object]:
-    """The variant with defaults filled in; InputError for an unknown name or value."""
-    options = phase(name).variants
-    full = {key: option.default for key, option in options.items()}
+    """The variant with defaults filled in, options of open range left out at their defaults; InputError for an unknown name or value."""
+    found = phase(name)
+    options, full = {**found.variants, **found.opened}, {key: option.default for key, option in found.variants.items()}
     for key, value in variant.items():
         if key in PLANNED.get(name, ()):
             raise InputError(f"variant {key}={value} of {name}: not built yet in this version; leave it out")
         if key not in options:
             expected = f"expected one of {', '.join(options)}" if options else "this phase has no variants"
             raise InputError(f"variant {key}={value} of {name}: there is no variant {key!r}; {expected}")
+        more = options[key].more
+        if more is not None:
+            try:
+                chosen = more.read(value)
+            except ValueError:
+                raise InputError(f"variant {key}={value} of {name}: expected {key} to be {more.words}") from None
+            if chosen != options[key].default:
+                full |= {key: chosen} | {name: implied for name, implied in options[key].implies.items() if name not in variant}
+            continue
         if value not in options[key].choices:
             choices = ", ".join(str(choice) for choice in options[key].choices)
             raise InputError(f"variant {key}={value} of {name}: expected {key} to be one of {choices}")
         full[key] = value
+    for one, other in found.excluded:
+        if one in full and other in full:
+            raise InputError(f"variant {one}={full[one]} and {other}={full[other]} of {name}: not built together; leave one of them out")
     return full
+
+
+def variants_of(name: str) -> list[dict[str, object]]:
+    """The variants of a phase that tests and tables go through: all combinations of its choices, then its samples."""
+    options = phase(name).variants
+    combinations = product(*(option.choices for option in options.values()))
+    made = [check_variant(name, dict(zip(options, chosen, strict=True))) for chosen in combinations]
+    return [*made, *(check_variant(name, sample) for sample in phase(name).samples)]
 
 
 def parse_variant(name: str, pairs: list[str]) -> dict[str, object]:
@@ -134,9 +153,9 @@ def _derived(name: str, variant: tuple[tuple[str, object], ...]) -> Derivation:
     return replace(made, statements=(*made.statements, *more))
 
 
-def has_gradient(name: str) -> bool:
-    """Whether a phase has inputs to differentiate."""
-    return phase(name).name in _GRADIENTS
+def has_gradient(name: str, variant: Mapping[str, object] | None = None) -> bool:
+    """Whether a phase has inputs to differentiate, and its gradient is built under the variant."""
+    return name in _GRADIENTS and not set(variant or {}) & set(phase(name).opened)
 
 
 def gradient(name: str, /, **variant: object) -> Gradient:
@@ -147,6 +166,9 @@ def gradient(name: str, /, **variant: object) -> Gradient:
     full = check_variant(name, variant)
     if not has_gradient(name):
         raise InputError(f"gradient of {name}: it has no differentiable input; leave --vjp out")
+    for key, value in full.items():
+        if not has_gradient(name, {key: value}):
+            raise InputError(f"gradient of {name} with {key}={value}: not built yet in this version; leave --vjp or the variant out")
     return _pulled_back(name, tuple(sorted(full.items())))
 
 

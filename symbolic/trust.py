@@ -11,14 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import product
 from pathlib import Path
 
 from kernelproof.symbolic.core.laws import LAWS
 from kernelproof.symbolic.core.theorem import RULES, Rule, Theorem
 from kernelproof.symbolic.phase import Derivation, Gradient
 from kernelproof.symbolic.printing.render import text
-from kernelproof.symbolic.registry import derive, gradient, has_gradient, phases
+from kernelproof.symbolic.registry import derive, gradient, has_gradient, phases, variants_of
 
 BEGIN, END = "<!-- begin: python -m kernelproof.symbolic.trust -->", "<!-- end -->"
 #: files of the core in reading order
@@ -26,23 +25,24 @@ FILES = ("logic", "algebra", "laws", "definitions")
 
 
 def variants() -> Iterator[tuple[str, dict[str, object]]]:
-    """Every phase with every choice of its variants."""
-    for name, phase in phases().items():
-        options = list(phase.variants)
-        for choice in product(*(phase.variants[option].choices for option in options)):
-            yield name, dict(zip(options, choice, strict=True))
+    """Every phase with every choice of its variants, and its samples of options of open range."""
+    yield from ((name, variant) for name in phases() for variant in variants_of(name))
 
 
 def derivations() -> Iterator[Derivation]:
-    """Every phase with every variant."""
+    """Every phase with every variant; of those that only set values of arguments, whose definition and theorems are another's, none."""
+    known: set[str] = set()
     for name, variant in variants():
-        yield derive(name, **variant)
+        made = derive(name, **variant)
+        if made.definition.name not in known or not set(variant) & set(phases()[name].opened):
+            yield made
+        known.add(made.definition.name)
 
 
 def gradients() -> Iterator[Gradient]:
     """Every gradient with every variant."""
     for name, variant in variants():
-        if has_gradient(name):
+        if has_gradient(name, variant):
             yield gradient(name, **variant)
 
 

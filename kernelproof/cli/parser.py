@@ -130,16 +130,21 @@ def _verify(commands: Commands) -> None:
         "test a kernel, yours or a generated one, against the theorems of its phase",
         "generated:softmax --phase softmax",
         "my_kernels.py:attention --phase attention --supports causal,mask",
+        "torch.nn.functional:scaled_dot_product_attention --phase attention --profile quick",
         "mypackage.kernels:ffn --phase feed_forward --variant activation=gelu --json verdict.json",
         "mypackage.kernels:ffn --phase feed_forward --variant activation=gelu --replay verdict.json",
         "my_kernels.py:softmax --phase softmax --against my_kernels.py:plain_softmax",
+        "my_kernels.py:attention_backward --phase attention --vjp",
     )
     parser.add_argument(
-        "target", metavar="TARGET", help="module:function, path/to/file.py:function, or generated:PHASE"
+        "target",
+        metavar="TARGET",
+        help="module:function or path/to/file.py:function (so too a class, a torch module, a compiled function), path/to/model.onnx, "
+        "or generated:PHASE",
     )
     parser.add_argument("--phase", required=True, help="what the kernel computes; 'kernelproof phases' lists them")
     _variant(parser)
-    _vjp(parser, "TARGET is the gradient kernel (not built yet)")
+    _vjp(parser, "TARGET is the gradient kernel f(inputs…, grad_out, …) → a tuple of gradients; of a function of PyTorch or JAX, its own")
     parser.add_argument("--backend", choices=BACKENDS, default="numpy", help="of a generated target (%(default)s)")
     parser.add_argument(
         "--supports",
@@ -148,8 +153,16 @@ def _verify(commands: Commands) -> None:
         help="features that TARGET has, such as causal,mask,scale (default: read from its signature)",
     )
     parser.add_argument("--dtype", choices=DTYPES, help="type of the inputs (default: the phase's own choice)")
-    parser.add_argument("--profile", choices=PROFILES, default="standard", help="how hard to search (%(default)s)")
-    parser.add_argument("--max-seconds", type=_seconds, metavar="S", help="stop searching after this time")
+    parser.add_argument("--profile", choices=PROFILES, default="standard",
+                        help="how hard to search: quick about 10 s, standard 60 s, thorough 600 s or --max-seconds (%(default)s)")
+    parser.add_argument(
+        "--precision",
+        default="",
+        metavar="NAME=VALUE,…",
+        help="how TARGET's arithmetic differs from the dtype's own, for the bounds: products=tfloat32, score=bfloat16, exp=8, tile=64, …",
+    )
+    parser.add_argument("--max-seconds", type=_seconds, metavar="S",
+                        help="search for so many seconds at most; a target that crashes or hangs may take 20 %% and 5 s more")
     parser.add_argument("--seed", type=_natural, metavar="N", help="repeat the search of an earlier run")
     parser.add_argument("--strict", action="store_true", help="inconclusive properties make the exit code 1")
     parser.add_argument(

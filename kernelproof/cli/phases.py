@@ -21,8 +21,8 @@ def execute(arguments: argparse.Namespace) -> int:
 def _lines(phase: Phase, properties: Iterable[tuple[str, str]]) -> list[str]:
     lines = [f"{phase.name}: {phase.title}", f"  {phase.summary}"]
     variants = [
-        (f"{option.name}={_choices(option.default, option.choices)}", option.meaning)
-        for option in phase.variants.values()
+        (f"{option.name}={_choices(option.default, option.choices)}{f'|{option.more.shown}' if option.more else ''}", option.meaning)
+        for option in (*phase.variants.values(), *phase.opened.values())
     ]
     for heading, rows in (
         ("variants", variants),

@@ -46,6 +46,12 @@ def crossed(function: Callable[..., Any], library: str) -> Callable[..., Any]:
             f"crossing to the array library {library!r}: {error}; install it with 'pip install kernelproof[{library}]'"
         ) from None
 
+    return bridged(function, border)
+
+
+def bridged(function: Callable[..., Any], border: Crossing) -> Callable[..., Any]:
+    """``function`` with its arrays carried over the border and back."""
+
     def call(*arguments: Any, **options: Any) -> Any:
         given = list(_leaves([arguments, options]))
         with border.during(given):

@@ -1,10 +1,13 @@
-"""What a row of the registry says about a well-known function."""
+"""What a row of the registry says about a well-known function, and whether it is that of the phase and variant asked for."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from kernelproof.symbolic.errors import InputError
 
 Kernel = Callable[..., Any]
 
@@ -28,3 +31,16 @@ class Known:
     @property
     def library(self) -> str:
         return self.paths[0].partition(".")[0]
+
+
+def check_choices(
+    spec: str, name: str, own: str, choices: Mapping[str, tuple[object, ...]], phase: str, variant: Mapping[str, object]
+) -> None:
+    """A recognised function is judged by its own phase and by a variant that it can be told to compute."""
+    if phase != own:
+        raise InputError(f"reading the target {spec!r}: {name} is recognised as {own}, and the phase is {phase!r}; give --phase {own}")
+    defaults = importlib.import_module("kernelproof.symbolic.registry").check_variant(phase, {})
+    for key, value in variant.items():
+        if value not in choices.get(key, (defaults.get(key),)):
+            able = " or ".join(f"--variant {key}={choice}" for choice in choices.get(key, (defaults.get(key),)))
+            raise InputError(f"reading the target {spec!r}: {name} does not compute {key}={value}; give {able}, or write a wrapper")

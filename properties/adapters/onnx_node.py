@@ -3,7 +3,8 @@
 What it does: takes the node out of the file and puts it, with its attributes, between free inputs and one output, in the opsets that the
 file imports; fixed shapes, types and weights of the file do not limit what it is tried on.
 Guarantees: the node's own kernel runs, in one thread of the CPU provider, as there is nothing to fuse it with.
-Cannot see: what a larger graph does around the node, fused kernels among it; types that ONNX Runtime has no kernel for count as failures.
+A type that ONNX Runtime has no kernel for is an :class:`InputError`.
+Cannot see: what a larger graph does around the node, fused kernels among it.
 """
 
 from __future__ import annotations
@@ -79,7 +80,16 @@ class OnnxNode:
         options.intra_op_num_threads = 1
         # errors reach the caller as exceptions; the log would repeat them on stderr
         options.log_severity_level = 4
-        return self._runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        try:
+            return self._runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            if type(error).__name__ not in ("NotImplemented", "InvalidGraph"):
+                raise
+            types = ", ".join(sorted({array.dtype.name for array in inputs if array is not None}))
+            raise InputError(
+                f"running the target {self.path!r} on {types}: ONNX Runtime {self._runtime.__version__} has no kernel of {self.operator} "
+                f"for that type on the CPU; choose another with --dtype ({one_line(error)[:150]})"
+            ) from None
 
 
 def _packages(path: str) -> tuple[Any, Any]:

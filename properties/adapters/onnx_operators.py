@@ -118,7 +118,8 @@ def _multi_head(node: OnnxNode) -> Kernel:
         slices = math.prod(lead)
         moved: list[Array | None] = [x.reshape((slices, *x.shape[-2:])) for x in (q, k, v)]
         if mask is not None:
-            moved += [None, None, np.broadcast_to(mask, (*lead, n, m)).reshape((slices, 1, n, m))]
+            added = np.where(mask, np.zeros((), q.dtype), np.array(-np.inf, q.dtype)) if mask.dtype == bool else mask
+            moved += [None, None, np.broadcast_to(added, (*lead, n, m)).reshape((slices, 1, n, m))]
         out = node.run(moved, num_heads=1, unidirectional=int(causal), scale=scale)
         return _judged_rows(out.reshape((*lead, n, v.shape[-1])), causal, mask, (*lead, n, m))
 
@@ -143,7 +144,8 @@ MASKS = (
 )
 CONTRIB = (
     "layout: (..., n, d) is given as (batch, n, d) with num_heads=1, whatever the file says",
-    "unidirectional is set to causal, whose first query sees the first key; floating masks are attention_bias",
+    "unidirectional is set to causal, whose first query sees the first key; floating masks are attention_bias,"
+    " boolean ones become 0 and −inf",
     "a row that may attend to nothing is not judged: the adapter writes zeros there",
 )
 #: by operator, with the domain before it where that is not ONNX's own
@@ -160,5 +162,5 @@ OPERATORS: dict[str, Operator] = {
     "com.microsoft.QuickGelu": Operator("activation", _elementwise, ("alpha=1 is silu",), _silu_form),
     "Swish": Operator("activation", _elementwise, ("alpha=1 is silu",), _silu_form),
     "Attention": Operator("attention", _attention, MASKS, without=COPIED | {"no_rows"}),
-    "com.microsoft.MultiHeadAttention": Operator("attention", _multi_head, CONTRIB, without=COPIED | {"mask_bool"}),
+    "com.microsoft.MultiHeadAttention": Operator("attention", _multi_head, CONTRIB),
 }

@@ -7,15 +7,21 @@ Cannot see: whether the conventions are what the author meant; they are stated, 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kernelproof.properties.adapters.crossing import CROSSINGS, crossed
+from kernelproof.properties.adapters.crossing import CROSSINGS, bridged, crossed
+from kernelproof.properties.adapters.gradients import MEANS, gradient_of
+from kernelproof.properties.adapters.known import Known, check_choices
 from kernelproof.properties.adapters.libraries import library_of
+from kernelproof.properties.adapters.objects import bound_object, compiles, instance_of
 from kernelproof.properties.adapters.registry import known
+from kernelproof.properties.adapters.standalone import source_of
+from kernelproof.properties.shapes import forward_of, is_vjp, phase_shape
 from kernelproof.symbolic.errors import InputError
 
 
@@ -28,6 +34,10 @@ class Adapted:
     conventions: tuple[str, ...] = ()
     without: frozenset[str] = frozenset()
     packages: tuple[str, ...] = ()
+    #: whether it compiles at its first calls, which takes long
+    patient: bool = False
+    #: a program's lines that make the kernel of ``target`` again, without kernelproof; empty where there are none
+    glue: str = ""
 
 
 def is_model(spec: str) -> bool:
@@ -44,21 +54,53 @@ def adapted(target: Any, phase: str, variant: Mapping[str, object]) -> Callable[
 def recognise(spec: str, function: Any, phase: str, variant: Mapping[str, object]) -> Adapted:
     """``function`` as a kernel of the phase; with an ``.onnx`` path as ``spec``, the node of that file."""
     if function is None and is_model(spec):
+        if is_vjp(phase):
+            raise InputError(f"loading the target {spec!r}: a gradient kernel is a Python function, and this is a model; leave --vjp out")
         return _model(spec, phase, variant)
+    function = instance_of(spec, function)
+    bound = bound_object(spec, function, phase, variant)
+    if bound is not None:
+        kernel = gradient_of(bound.kernel, bound.library, phase_shape(phase, variant)) if is_vjp(phase) else bound.kernel
+        return Adapted(
+            crossed(kernel, bound.library), bound.library, bound.conventions, bound.without, (bound.library,), compiles(function),
+            "" if is_vjp(phase) else _glue(bound.library, bound.spelled, *bound.sources),
+        )
+    fixed: tuple[str, ...] = ()
     found = known(function)
+    if found is None and isinstance(function, functools.partial) and not function.args:
+        found = known(function.func)
+        fixed = tuple(f"functools.partial: {name}={value!r}, unless the adapter sets it" for name, value in function.keywords.items())
     if found is not None:
         path, row = found
-        _check(spec, path, row.phase, row.choices, phase, variant)
+        check_choices(spec, path, row.phase, row.choices, forward_of(phase), variant)
+        if is_vjp(phase):
+            return _pulled_back(spec, path, row, function, phase, variant)
         return Adapted(
             _crossed(row.bind(function, variant), row.library), row.library,
-            (f"{path} as {phase}", *row.conventions), row.without, (row.library,),
+            (f"{path} as {phase}", *row.conventions, *fixed), row.without, (row.library,),
+            glue=_glue(row.library, f"{row.bind.__name__}(target, {dict(variant)!r})", row.bind),
         )
     library = library_of(function) if callable(function) else "numpy"
     if library == "numpy":
         return Adapted(function)
     told = f"arrays are handed over as those of {library}, which the function's own code speaks"
     without = frozenset({"layouts"}) if library == "jax" else frozenset()
-    return Adapted(crossed(function, library), library, (told,), without, (library,))
+    return Adapted(crossed(function, library), library, (told,), without, (library,), compiles(function), _glue(library, "target"))
+
+
+def _pulled_back(spec: str, path: str, row: Known, function: Any, phase: str, variant: Mapping[str, object]) -> Adapted:
+    """The library's own gradient of a well-known function."""
+    if row.library not in MEANS or path in MEANS[row.library].without_gradient:
+        raise InputError(f"reading the target {spec!r}: there is no adapter for the gradient of {path}; write one, or leave --vjp out")
+    kernel = gradient_of(row.bind(function, variant), row.library, phase_shape(phase, variant))
+    told = (f"{path} as {forward_of(phase)}, its gradient by {MEANS[row.library].means}", *row.conventions)
+    return Adapted(_crossed(kernel, row.library), row.library, told, row.without, (row.library,))
+
+
+def _glue(library: str, spelled: str, *sources: Any) -> str:
+    """Lines that make the kernel of ``target``; ``spelled`` is what crosses, ``sources`` what it is made with."""
+    border = CROSSINGS[library]
+    return f"{source_of(bridged, border, *sources)}\ntarget = bridged({spelled}, {border.__name__}())"
 
 
 def _crossed(kernel: Callable[..., Any], library: str) -> Callable[..., Any]:
@@ -72,19 +114,7 @@ def _model(spec: str, phase: str, variant: Mapping[str, object]) -> Adapted:
     operator = operators.OPERATORS.get(node.operator)
     if operator is None:
         raise InputError(f"loading the target {spec!r}: its node is {node.operator}; expected one of {', '.join(operators.OPERATORS)}")
-    _check(spec, node.operator, operator.phase, operator.choices(node), phase, variant)
+    check_choices(spec, node.operator, operator.phase, operator.choices(node), phase, variant)
     said = (f"{node.operator} of opset {node.opset} as {phase}, taken out of the file and run with free inputs", *operator.conventions)
-    return Adapted(operator.bind(node), "onnxruntime", said, operator.without, ("onnx", "onnxruntime"))
-
-
-def _check(
-    spec: str, name: str, own: str, choices: Mapping[str, tuple[object, ...]], phase: str, variant: Mapping[str, object]
-) -> None:
-    """A recognised function is judged by its own phase and by a variant that it can be told to compute."""
-    if phase != own:
-        raise InputError(f"reading the target {spec!r}: {name} is recognised as {own}, and the phase is {phase!r}; give --phase {own}")
-    defaults = importlib.import_module("kernelproof.symbolic.registry").check_variant(phase, {})
-    for key, value in variant.items():
-        if value not in choices.get(key, (defaults.get(key),)):
-            able = " or ".join(f"--variant {key}={choice}" for choice in choices.get(key, (defaults.get(key),)))
-            raise InputError(f"reading the target {spec!r}: {name} does not compute {key}={value}; give {able}, or write a wrapper")
+    glue = f"{source_of(type(node), operator.bind)}\ntarget = {operator.bind.__name__}({type(node).__name__}(target))"
+    return Adapted(operator.bind(node), "onnxruntime", said, operator.without, ("onnx", "onnxruntime"), glue=glue)

@@ -20,8 +20,9 @@ Part = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Wrong:
-    """A kernel with one fault. ``reference`` is a row of the catalogue of real bugs, or ``own``; ``names`` are properties expected to
-    name it; ``profile`` the smallest one that can see it.
+    """A kernel with one fault. ``reference`` is a row of the catalogue of real bugs, ``own``, or ``unseen`` for one by someone who had not
+    seen the suite; ``names`` are properties expected to name it, none for any of its phase; ``profile`` the smallest one that can see it;
+    ``seen_by`` one that was found to convict it, to be tried first.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Wrong:
     names: tuple[str, ...] = ("matches_definition",)
     variant: dict[str, object] = field(default_factory=dict)
     profile: str = "quick"
+    seen_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,19 @@ maximum of the allowed ones (shift invariance), and one division at the end (the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache, partial
+
 from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.logic import assumption, instantiation, symmetry
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.formulas import positive
-from kernelproof.symbolic.functions import Clause, Definition, Parameter
+from kernelproof.symbolic.functions import Clause, Definition
 from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
+from kernelproof.symbolic.phases.attention_forms import FORMS, Form, a, allow, b, c, d, e, f, i, j, l, m, n, scale, shift, sink
+from kernelproof.symbolic.phases.attention_heads import HEADS, Heads
+from kernelproof.symbolic.phases.attention_options import EXCLUDED, OPTIONS, VARIANTS, left_out
 from kernelproof.symbolic.tactics.rewriting import (
     Chain,
     as_differences,
@@ -31,42 +38,16 @@ from kernelproof.symbolic.tactics.rewriting import (
     unfold,
 )
 from kernelproof.symbolic.tactics.sums import reindexed, sum_of_sums, sum_scaled
-from kernelproof.symbolic.terms import ONE, Entry, Lambda, Term, exp, maximum_of, size, total, variables
+from kernelproof.symbolic.terms import ONE, Call, Entry, Fold, Lambda, Term, exp, total
 
-n, m, d, e = size("n"), size("m"), size("d"), size("e")
-i, j, l, c, f, scale, shift, a, b = variables("i j l c f scale z a b")
-
-
-def score(query: Term, key: Term) -> Term:
-    """S[i, j]."""
-    return scale * total(c, d, Entry("q", query, c) * Entry("k", key, c)) + Entry("bias", query, key)
-
-
-def allow(query: Term, key: Term) -> Term:
-    """1 where the key may be attended to, else 0."""
-    return Entry("allow", query, key)
-
-
-def weight(query: Term, key: Term) -> Term:
-    """The weight before division."""
-    return allow(query, key) * exp(score(query, key))
-
-
-WHOLE = total(l, m, weight(i, l))
-DEFINITION = define(
-    Definition(
-        "attention",
-        (
-            Parameter("n", kind="size", meaning="queries"), Parameter("m", kind="size", meaning="keys"),
-            Parameter("d", kind="size", meaning="width of queries and keys"), Parameter("e", kind="size", meaning="width of values"),
-            Parameter("q", (n, d), meaning="queries"), Parameter("k", (m, d), meaning="keys"), Parameter("v", (m, e), meaning="values"),
-            Parameter("scale", meaning="1/√d unless given"), Parameter("allow", (n, m), "indicator", meaning="1 = may attend, 0 = may not"),
-            Parameter("bias", (n, m), meaning="added to the scores"),
-        ),
-        (Clause((i, f), ((i, n), (f, e)), total(j, m, weight(i, j) / WHOLE * Entry("v", j, f))),),
-        meaning="values averaged with the softmax of the scaled scores",
-    )
-)
+#: the names of indices and sizes are those of the forms
+__all__ = [
+    "DEFINITION", "MAXIMUM", "PHASE", "PLAIN", "WEIGHTS", "WHOLE", "a", "allow", "b", "c", "d", "e", "f", "i", "j", "l", "m", "n", "scale",
+    "shift",
+]
+PLAIN_FORM = FORMS[0]
+score, weight, WHOLE, MAXIMUM = PLAIN_FORM.score, PLAIN_FORM.weight, PLAIN_FORM.whole, PLAIN_FORM.highest
+DEFINITION = PLAIN_FORM.definition
 UNFOLD = unfold("attention")
 WEIGHTS = define(
     Definition(
@@ -87,45 +68,46 @@ PLAIN = DEFINITION.call({}, i, f)
 
 
 def deferred(value: Term) -> Theorem:
-    """One division at the end, for any arguments."""
-    opened = UNFOLD(value)
+    """One division at the end, for any arguments, in any form."""
+    assert isinstance(value, Call)
+    opened = unfold(value.function)(value)
     numerator, divisor, last = (part(opened.right, 2, *path) for path in ((0, 0), (0, 1), (1,)))
     return in_order(lambda _: opened, inside((2,), by_arithmetic(numerator * last / divisor)), sum_scaled)(value)
 
 
-def row_sum_one() -> Theorem:
+def row_sum_one(form: Form = PLAIN_FORM) -> Theorem:
     """row i may attend to some key ⊢ attention(v := 1)[i, f] = 1."""
-    start = DEFINITION.call({"v": Lambda((j, f), ONE)}, i, f)
-    allowed = assumption((), positive(WHOLE))
+    start = form.call({"v": Lambda((j, f), ONE)}, i, f)
+    allowed = assumption((), positive(form.whole))
     return in_order(
-        UNFOLD, inside((2,), by_arithmetic(weight(i, j) / WHOLE)), sum_scaled, by_arithmetic(ONE, allowed)
+        unfold(form.name), inside((2,), by_arithmetic(form.weight(i, j) / form.whole)), sum_scaled, by_arithmetic(ONE, allowed)
     )(start)
 
 
-def score_shift() -> Theorem:
-    """⊢ the scores of a row may be shifted by any z: the result is the same, in the form with one division."""
-    plain = deferred(PLAIN)
+def score_shift(form: Form = PLAIN_FORM) -> Theorem:
+    """⊢ the scores of a row (and its sink) may be shifted by any z: the result is the same, in the form with one division."""
+    plain = deferred(form.call({}, i, f))
     numerator = first(split_exponential)
-    moved_weight = allow(i, j) * exp(score(i, j) + shift)
+    moved_weight = allow(i, j) * exp(form.score(i, j) + shift)
     split = first(split_exponential)(moved_weight * Entry("v", j, f))
-    regroup = by_arithmetic(weight(i, j) * Entry("v", j, f) * exp(shift))
+    regroup = by_arithmetic(form.weight(i, j) * Entry("v", j, f) * exp(shift))
     top = in_order(inside((2,), in_order(lambda _: split, regroup)), sum_scaled)(total(j, m, moved_weight * Entry("v", j, f)))
-    under = allow(i, l) * exp(score(i, l) + shift)
+    under = allow(i, l) * exp(form.score(i, l) + shift)
     bottom = in_order(
-        inside((2,), in_order(numerator, by_arithmetic(weight(i, l) * exp(shift)))), sum_scaled
+        inside((2,), in_order(numerator, by_arithmetic(form.weight(i, l) * exp(shift)))), sum_scaled
     )(total(l, m, under))
+    if form.sink:
+        whole = bottom.left + exp(sink + shift)
+        bottom = in_order(inside((0,), rewriting(bottom)), by_arithmetic(form.whole * exp(shift)))(whole)
     quotient = top.left / bottom.left
     cancelled = in_order(first(rewriting(top)), first(rewriting(bottom)), by_arithmetic(plain.right))(quotient)
-    return in_order(lambda _: plain, rewriting(symmetry((cancelled,))))(PLAIN)
+    return in_order(lambda _: plain, rewriting(symmetry((cancelled,))))(plain.left)
 
 
-MAXIMUM = maximum_of(l, m, score(i, l), allow(i, l))
-
-
-def permutation_equivariance() -> Theorem:
+def permutation_equivariance(form: Form = PLAIN_FORM) -> Theorem:
     """s permutes the tokens ⊢ attention of permuted tokens is attention permuted (mask and bias permuted alike)."""
     si, sj = Entry("s", i), Entry("s", j)
-    moved = DEFINITION.call(
+    moved = form.call(
         {
             "m": n,
             "q": Lambda((i, c), Entry("q", si, c)), "k": Lambda((j, c), Entry("k", sj, c)), "v": Lambda((j, f), Entry("v", sj, f)),
@@ -133,35 +115,27 @@ def permutation_equivariance() -> Theorem:
         },
         i, f,
     )
-    plain = DEFINITION.call({"m": n}, si, f)
-    inner = total(l, n, weight(si, l))
-    outer = total(j, n, weight(si, j) / inner * Entry("v", j, f))
-    to_moved = in_order(
-        UNFOLD, first(rewriting(reindexed("s")(inner))), rewriting(reindexed("s")(_with(outer, inner)))
-    )
-    return both_sides(moved, plain, UNFOLD, to_moved)
+    return both_sides(moved, form.call({"m": n}, si, f), unfold(form.name), in_order(unfold(form.name), _keys_reindexed))
 
 
-def _with(outer: Term, inner: Term) -> Term:
-    """The outer sum with its divisor reindexed."""
-    return first(rewriting(reindexed("s")(inner)))(outer).right
+def _keys_reindexed(value: Term) -> Theorem:
+    """Both sums of Σ_j w[j]/Σ_l w[l]·v[j] over permuted keys, the inner one first; beside it may stand a sink."""
+    inner = part(value, 2, 0, 1)
+    inner = inner if isinstance(inner, Fold) else part(inner, 0)
+    return in_order(first(rewriting(reindexed("s")(inner))), reindexed("s"))(value)
 
 
-def key_permutation() -> Theorem:
+def key_permutation(form: Form = PLAIN_FORM) -> Theorem:
     """s permutes the keys ⊢ keys and values permuted together (mask columns too) change nothing."""
     sj = Entry("s", j)
-    moved = DEFINITION.call(
+    moved = form.call(
         {
             "k": Lambda((j, c), Entry("k", sj, c)), "v": Lambda((j, f), Entry("v", sj, f)),
             "allow": Lambda((i, j), allow(i, sj)), "bias": Lambda((i, j), Entry("bias", i, sj)),
         },
         i, f,
     )
-    outer = total(j, m, weight(i, j) / WHOLE * Entry("v", j, f))
-    to_moved = in_order(
-        UNFOLD, first(rewriting(reindexed("s")(WHOLE))), rewriting(reindexed("s")(_with(outer, WHOLE)))
-    )
-    return both_sides(moved, PLAIN, UNFOLD, to_moved)
+    return both_sides(moved, form.call({}, i, f), unfold(form.name), in_order(unfold(form.name), _keys_reindexed))
 
 
 def key_shift() -> Theorem:
@@ -183,63 +157,113 @@ def key_shift() -> Theorem:
     )(moved)
 
 
-def linearity() -> Theorem:
+def linearity(form: Form = PLAIN_FORM) -> Theorem:
     """⊢ attention(v := a·v + b·w) = a·attention(v) + b·attention(w)."""
     v, w = Entry("v", j, f), Entry("w", j, f)
-    mixed = DEFINITION.call({"v": Lambda((j, f), a * v + b * w)}, i, f)
-    other = DEFINITION.call({"v": Lambda((j, f), w)}, i, f)
-    p = weight(i, j) / WHOLE
+    mixed = form.call({"v": Lambda((j, f), a * v + b * w)}, i, f)
+    other = form.call({"v": Lambda((j, f), w)}, i, f)
+    p = form.weight(i, j) / form.whole
     to_sum = in_order(
-        UNFOLD, inside((2,), by_arithmetic(a * (p * v) + b * (p * w))), sum_of_sums,
+        unfold(form.name), inside((2,), by_arithmetic(a * (p * v) + b * (p * w))), sum_of_sums,
         inside((0,), sum_scaled), inside((1,), sum_scaled),
     )
-    return both_sides(mixed, a * PLAIN + b * other, to_sum, everywhere(UNFOLD))
+    return both_sides(mixed, a * form.call({}, i, f) + b * other, to_sum, everywhere(unfold(form.name)))
+
+
+@cache
+def derivation(form: Form) -> Derivation:
+    """The derivation of one head in a form, with the theorems that hold in it."""
+    if form.mean:
+        from kernelproof.symbolic.theorems.attention_mean import with_mean  # it speaks of the derivations here
+
+        return with_mean(form)
+    shifted = score_shift(form)
+    start = form.call({}, i, f)
+    chain = Chain(start)
+    chain.step("unfold attention; the divisor does not depend on the key: divide once, at the end", deferred)
+    instance = instantiation((shifted,), {shift: -form.highest}, {})
+    plain = deferred(start)
+    chain.step(
+        f"shift invariance with z = −max of the allowed scores{' and the sink' if form.sink else ''}",
+        rewriting(in_order(rewriting(symmetry((plain,))), rewriting(instance))(plain.right)),
+    )
+    chain.step("write the negative shift as a difference", as_differences)
+    return Derivation(
+        phase="attention",
+        title=PHASE.title,
+        variant={},
+        definition=form.definition,
+        clauses=(Clausal(form.definition.clauses[0], tuple(chain.lines)),),
+        statements=tuple(_statements(form, shifted)),
+        licences=("attention.score_shift",),
+        free_shifts=(form.highest,),
+    )
+
+
+def _statements(form: Form, shifted: Theorem) -> Iterator[Statement]:
+    """The theorems of a form. With a sink the weights of keys do not sum to one."""
+    over = ((i, n), (f, e))
+    if not form.sink:
+        yield Statement("attention.row_sum_one", "The weights of a row sum to one", row_sum_one(form), over)
+    yield Statement(
+        "attention.score_shift", "Any shift of a row of scores, and one division at the end, give the same", shifted, over,
+        (Extra("z", "real"),),
+    )
+    if not form.turned:
+        yield from _permutations(form)
+    if form is PLAIN_FORM:
+        vector = (Extra("u", "real", (d,)),)
+        yield Statement("attention.key_shift", "One vector added to every key changes nothing", key_shift(), over, vector)
+    yield Statement(
+        "attention.linearity", "The result is linear in the values", linearity(form), over,
+        (Extra("w", "real", (m, e)), Extra("a", "real"), Extra("b", "real")),
+    )
+
+
+def _permutations(form: Form) -> Iterator[Statement]:
+    """What permutations of tokens and keys do where scores do not depend on positions."""
+    over = ((i, n), (f, e))
+    yield Statement(
+        "attention.permutation_equivariance", "Permuting the tokens permutes the result", permutation_equivariance(form), over,
+        (Extra("s", "permutation", (n,), n),),
+    )
+    yield Statement(
+        "attention.key_permutation", "Permuting keys and values together changes nothing", key_permutation(form), over,
+        (Extra("s", "permutation", (m,), m),),
+    )
+
+
+@cache
+def by_heads(kind: Heads) -> Derivation:
+    """The derivation with heads in the definition."""
+    return kind.derivation(derivation(kind.form))
+
+
+def form_of(variant: Options) -> Form | Heads:
+    """What the definition of a variant is."""
+    sunk, grouped = bool(variant.get("sinks")), bool(variant.get("grouped_query"))
+    wanted = Form(variant.get("softcap") is not None, sunk, variant.get("fully_masked") == "mean", str(variant.get("rotary") or ""))
+    form = next(found for found in FORMS if found == wanted)
+    headed = grouped or sunk or bool(variant.get("alibi"))
+    return next(kind for kind in HEADS if kind == Heads(form, grouped)) if headed else form
+
+
+def of_plain_form(statements: Callable[[Options], tuple[Statement, ...]]) -> Callable[[Options], tuple[Statement, ...]]:
+    """Statements about the plain definition: made once, and none for variants that are defined otherwise."""
+    made = cache(lambda: statements({}))
+
+    def of(variant: Options) -> tuple[Statement, ...]:
+        return tuple(found for found in made() if found.id not in left_out(variant)) if form_of(variant) is PLAIN_FORM else ()
+
+    return of
 
 
 def build(variant: Options) -> Derivation:
     """Derivation and theorems."""
-    shifted = score_shift()
-    chain = Chain(PLAIN)
-    chain.step("unfold attention; the divisor does not depend on the key: divide once, at the end", deferred)
-    instance = instantiation((shifted,), {shift: -MAXIMUM}, {})
-    plain = deferred(PLAIN)
-    chain.step(
-        "shift invariance with z = −max of the allowed scores",
-        rewriting(in_order(rewriting(symmetry((plain,))), rewriting(instance))(plain.right)),
-    )
-    chain.step("write the negative shift as a difference", as_differences)
-    over = ((i, n), (f, e))
-    return Derivation(
-        phase="attention",
-        title=PHASE.title,
-        variant=dict(variant),
-        definition=DEFINITION,
-        clauses=(Clausal(DEFINITION.clauses[0], tuple(chain.lines)),),
-        statements=(
-            Statement("attention.row_sum_one", "The weights of a row sum to one", row_sum_one(), over),
-            Statement(
-                "attention.score_shift", "Any shift of a row of scores, and one division at the end, give the same", shifted, over,
-                (Extra("z", "real"),),
-            ),
-            Statement(
-                "attention.permutation_equivariance", "Permuting the tokens permutes the result", permutation_equivariance(), over,
-                (Extra("s", "permutation", (n,), n),),
-            ),
-            Statement(
-                "attention.key_permutation", "Permuting keys and values together changes nothing", key_permutation(), over,
-                (Extra("s", "permutation", (m,), m),),
-            ),
-            Statement(
-                "attention.key_shift", "One vector added to every key changes nothing", key_shift(), over, (Extra("u", "real", (d,)),)
-            ),
-            Statement(
-                "attention.linearity", "The result is linear in the values", linearity(), over,
-                (Extra("w", "real", (m, e)), Extra("a", "real"), Extra("b", "real")),
-            ),
-        ),
-        licences=("attention.score_shift",),
-        free_shifts=(MAXIMUM,),
-    )
+    form = form_of(variant)
+    made = derivation(form) if isinstance(form, Form) else by_heads(form)
+    kept = tuple(found for found in made.statements if found.id not in left_out(variant))
+    return replace(made, variant=dict(variant), statements=kept)
 
 
 PHASE = Phase(
@@ -249,4 +273,11 @@ PHASE = Phase(
     signature="f(q, k, v, *, causal=False, mask=None, scale=None)",
     build=build,
     variants={},
+    opened=OPTIONS,
+    samples=VARIANTS,
+    excluded=EXCLUDED,
+    functions={
+        **{form.name: partial(derivation, form) for form in FORMS}, **{kind.name: partial(by_heads, kind) for kind in HEADS},
+    },
+    shifts=tuple(form.highest for form in FORMS),
 )

@@ -7,6 +7,8 @@ of the parts inside.
 
 from __future__ import annotations
 
+from functools import partial
+
 from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.logic import instantiation
 from kernelproof.symbolic.core.theorem import Theorem
@@ -35,37 +37,38 @@ def attended(tokens: Term) -> Term:
     return multi_head_attention.DEFINITION.call({"x": Lambda((i, c), tokens)}, i, c)
 
 
-def fed(tokens: Term, function: str) -> Term:
+def fed(tokens: Term, function: str, gated: bool = False) -> Term:
     """FFN of the tokens λi c. tokens, at i, c."""
-    return feed_forward.DEFINITIONS[function].call({"d": D, "x": Lambda((i, c), tokens)}, i, c)
+    return (feed_forward.GATED if gated else feed_forward.DEFINITIONS)[function].call({"d": D, "x": Lambda((i, c), tokens)}, i, c)
 
 
-def body(norm: str, function: str) -> Term:
+def body(norm: str, function: str, gated: bool = False) -> Term:
     """The entry i, c of the block."""
     x = Entry("x", i, c)
     if norm == "post":
         y = normed(x + attended(x), 1)
-        return normed(y + fed(y, function), 2)
+        return normed(y + fed(y, function, gated), 2)
     y = x + attended(normed(x, 1))
-    return y + fed(normed(y, 2), function)
+    return y + fed(normed(y, 2), function, gated)
 
 
-def _definition(norm: str, function: str) -> Definition:
+def _definition(norm: str, function: str, gated: bool = False) -> Definition:
     square = ("w_q", "w_k", "w_v", "w_o")
     return define(
         Definition(
-            f"encoder_block_{norm}_{function}",
+            f"encoder_block_{norm}_{'gated_' if gated else ''}{function}",
             (
                 Parameter("n", kind="size", meaning="tokens"), Parameter("heads", kind="size", meaning="heads"),
                 Parameter("f", kind="size", meaning="width of a head, d / heads"), Parameter("h", kind="size", meaning="hidden units"),
                 Parameter("x", (n, D), meaning="tokens"), *(Parameter(name, (D, D)) for name in square),
-                Parameter("w1", (D, h)), Parameter("b1", (h,)), Parameter("w2", (h, D)), Parameter("b2", (D,)),
+                Parameter("w1", (D, h)), Parameter("b1", (h,)),
+                *((Parameter("w_gate", (D, h)),) if gated else ()), Parameter("w2", (h, D)), Parameter("b2", (D,)),
                 *(Parameter(name, (D,)) for name in ("gain1", "bias1", "gain2", "bias2")),
                 Parameter("eps", meaning="added to the variance, 1e-5"),
                 Parameter("allow", (n, n), "indicator", meaning="1 = may attend, 0 = may not"),
                 Parameter("bias", (n, n), meaning="added to the scores"),
             ),
-            (Clause((i, c), ((i, n), (c, D)), body(norm, function)),),
+            (Clause((i, c), ((i, n), (c, D)), body(norm, function, gated)),),
             meaning=f"{norm}-norm block: attention and feed-forward with residuals",
         )
     )
@@ -74,6 +77,7 @@ def _definition(norm: str, function: str) -> Definition:
 DEFINITIONS = {
     (norm, function): _definition(norm, function) for norm in ("post", "pre") for function in activation.FORMULAS
 }
+GATED = {(norm, function): _definition(norm, function, True) for norm, function in DEFINITIONS}
 
 
 def permutation_equivariance(definition: Definition, norm: str, function: str) -> Theorem:
@@ -90,8 +94,9 @@ def permutation_equivariance(definition: Definition, norm: str, function: str) -
     mha = instantiation((multi_head_attention.permutation_equivariance(),), {}, {"x": Lambda((i, c), seen)})
     x_attended = Entry("x", i, c) + attended(seen)
     middle = normed(x_attended, 1) if norm == "post" else normed(x_attended, 2)
+    inner = (feed_forward.GATED if definition in GATED.values() else feed_forward.DEFINITIONS)[function]
     ffn = instantiation(
-        (feed_forward.position_wise(feed_forward.DEFINITIONS[function]),),
+        (feed_forward.position_wise(inner),),
         {feed_forward.d: D, feed_forward.t: i},
         {"x": Lambda((i, c), middle), "r": Lambda((i,), si)},
     )
@@ -115,7 +120,7 @@ def mean_zero(definition: Definition) -> Theorem:
 def build(variant: Options) -> Derivation:
     """Derivation and theorems."""
     norm, function = str(variant["norm"]), str(variant["activation"])
-    definition = DEFINITIONS[norm, function]
+    definition = (GATED if variant.get("gated") else DEFINITIONS)[norm, function]
     chain = Chain(definition.call({}, i, c)).step(f"unfold the {norm}-norm block", unfold(definition.name))
     statements = [
         Statement(
@@ -145,4 +150,10 @@ PHASE = Phase(
     signature="f(x, params, *, n_heads, causal=False, mask=None)",
     build=build,
     variants={"norm": NORM, "activation": activation.OPTION},
+    opened={"gated": feed_forward.GATE},
+    samples=({"norm": "pre", "activation": "silu", "gated": True},),
+    functions={
+        definition.name: partial(build, {"norm": norm, "activation": function, "gated": True})
+        for (norm, function), definition in GATED.items()
+    },
 )

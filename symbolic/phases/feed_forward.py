@@ -1,9 +1,13 @@
 """Position-wise feed-forward: ``y[t, c] = Σ_u f(Σ_k x[t, k]·w1[k, u] + b1[u])·w2[u, c] + b2[c]``.
 
-Source: Vaswani et al., arXiv:1706.03762, section 3.3. Kernel form: the definition; two contractions with the activation between.
+Source: Vaswani et al., arXiv:1706.03762, section 3.3. Gated (Shazeer, arXiv:2002.05202): ``f(Σ_k x·w_gate)·(Σ_k x·w1 + b1)`` instead of
+``f(Σ_k x·w1 + b1)``, the gate without a bias; with silu it is SwiGLU. Kernel form: the definition, contractions with the activation
+between.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from kernelproof.symbolic.core.algebra import arithmetic
 from kernelproof.symbolic.core.definitions import define
@@ -11,7 +15,7 @@ from kernelproof.symbolic.core.logic import assumption, instantiation, symmetry
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.formulas import positive
 from kernelproof.symbolic.functions import Clause, Definition, Parameter
-from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement
+from kernelproof.symbolic.phase import Clausal, Derivation, Extra, Options, Phase, Statement, Values, VariantOption, flag
 from kernelproof.symbolic.phases.activation import FORMULAS, OPTION
 from kernelproof.symbolic.tactics.collect import by_sums, to_sums
 from kernelproof.symbolic.tactics.rewriting import (
@@ -39,23 +43,36 @@ def hidden(name: str) -> Term:
     return FORMULAS[name](total(k, d, Entry("x", t, k) * Entry("w1", k, u)) + Entry("b1", u))
 
 
-def _definition(name: str) -> Definition:
+def gated_hidden(name: str) -> Term:
+    """The hidden unit u of token t times its gate."""
+    gate = FORMULAS[name](total(k, d, Entry("x", t, k) * Entry("w_gate", k, u)))
+    return gate * (total(k, d, Entry("x", t, k) * Entry("w1", k, u)) + Entry("b1", u))
+
+
+def _definition(name: str, gated: bool = False) -> Definition:
+    unit = gated_hidden(name) if gated else hidden(name)
     return define(
         Definition(
-            f"feed_forward_{name}",
+            f"feed_forward_{'gated_' if gated else ''}{name}",
             (
                 Parameter("n", kind="size", meaning="tokens"), Parameter("d", kind="size", meaning="width"),
                 Parameter("h", kind="size", meaning="hidden units"), Parameter("x", (n, d), meaning="tokens"),
                 Parameter("w1", (d, h), meaning="widening map"), Parameter("b1", (h,), meaning="its bias"),
+                *((Parameter("w_gate", (d, h), meaning="map to the gates"),) if gated else ()),
                 Parameter("w2", (h, d), meaning="narrowing map"), Parameter("b2", (d,), meaning="its bias"),
             ),
-            (Clause((t, c), ((t, n), (c, d)), total(u, h, hidden(name) * Entry("w2", u, c)) + Entry("b2", c)),),
-            meaning=f"two linear maps with {name} between, at each position alone",
+            (Clause((t, c), ((t, n), (c, d)), total(u, h, unit * Entry("w2", u, c)) + Entry("b2", c)),),
+            meaning=f"two linear maps with {name} between, {'as a gate, ' if gated else ''}at each position alone",
         )
     )
 
 
 DEFINITIONS = {name: _definition(name) for name in FORMULAS}
+GATED = {name: _definition(name, True) for name in FORMULAS}
+GATE = VariantOption(
+    "gated", False, (False,), "the activation of x @ w_gate times x @ w1 + b1; silu unless activation is given (SwiGLU)",
+    Values("true or false", "true", flag), implies={"activation": "silu"},
+)
 
 
 def position_wise(definition: Definition) -> Theorem:
@@ -73,12 +90,12 @@ def permutation_equivariance(definition: Definition) -> Theorem:
 def hidden_permutation(definition: Definition) -> Theorem:
     """s permutes the hidden units ⊢ f(w1∘s, b1∘s, w2∘s) = f(w1, b1, w2)."""
     s_u = Entry("s", u)
-    moved = definition.call(
-        {
-            "w1": Lambda((k, u), Entry("w1", k, s_u)), "b1": Lambda((u,), Entry("b1", s_u)), "w2": Lambda((u, c), Entry("w2", s_u, c)),
-        },
-        t, c,
-    )
+    arguments: dict[str, Lambda | Term] = {
+        "w1": Lambda((k, u), Entry("w1", k, s_u)), "b1": Lambda((u,), Entry("b1", s_u)), "w2": Lambda((u, c), Entry("w2", s_u, c)),
+    }
+    if definition in GATED.values():
+        arguments["w_gate"] = Lambda((k, u), Entry("w_gate", k, s_u))
+    moved = definition.call(arguments, t, c)
     to_moved = in_order(unfold(definition.name), first(reindexed("s")))
     return both_sides(moved, definition.call({}, t, c), unfold(definition.name), to_moved)
 
@@ -114,8 +131,8 @@ def homogeneity_without_biases() -> Theorem:
 
 def build(variant: Options) -> Derivation:
     """Derivation and theorems."""
-    name = str(variant["activation"])
-    definition = DEFINITIONS[name]
+    name, gated = str(variant["activation"]), bool(variant.get("gated"))
+    definition = (GATED if gated else DEFINITIONS)[name]
     chain = Chain(definition.call({}, t, c)).step(f"unfold feed-forward with {name}", unfold(definition.name))
     over = ((t, n), (c, d))
     factor = (Extra("a", "positive"),)
@@ -142,8 +159,8 @@ def build(variant: Options) -> Derivation:
                 "feed_forward.permutation_equivariance", "Permuting the tokens permutes the result", permutation_equivariance(definition),
                 over, (Extra("s", "permutation", (n,), n),),
             ),
-            Statement("feed_forward.at_zero", "At zero only the biases speak", at_zero(definition), over),
-            *(with_relu if name == "relu" else ()),
+            *(() if gated else (Statement("feed_forward.at_zero", "At zero only the biases speak", at_zero(definition), over),)),
+            *(with_relu if name == "relu" and not gated else ()),
         ),
         licences=(),
     )
@@ -156,4 +173,7 @@ PHASE = Phase(
     signature="f(x, w1, b1, w2, b2)",
     build=build,
     variants={"activation": OPTION},
+    opened={"gated": GATE},
+    samples=({"activation": "silu", "gated": True}, {"activation": "gelu", "gated": True}),
+    functions={definition.name: partial(build, {"activation": name, "gated": True}) for name, definition in GATED.items()},
 )

@@ -6,17 +6,19 @@ sinks: Xiao et al., arXiv:2309.17453.
 
 from __future__ import annotations
 
+from functools import partial
+
+from kernelproof.symbolic.binding import free_variables
 from kernelproof.symbolic.core.algebra import arithmetic
-from kernelproof.symbolic.core.definitions import define
 from kernelproof.symbolic.core.logic import assumption, instantiation, specialisation, symmetry
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.errors import ProofError
 from kernelproof.symbolic.formulas import equation, every, positive
-from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.phase import Extra, Options, Statement
 from kernelproof.symbolic.phases import rotary
 from kernelproof.symbolic.phases.attention import (
     DEFINITION,
+    PLAIN_FORM,
     UNFOLD,
     WHOLE,
     c,
@@ -24,6 +26,7 @@ from kernelproof.symbolic.phases.attention import (
     deferred,
     e,
     f,
+    form_of,
     i,
     j,
     l,
@@ -33,11 +36,13 @@ from kernelproof.symbolic.phases.attention import (
     score,
     score_shift,
     shift,
-    weight,
 )
+from kernelproof.symbolic.phases.attention_forms import Form, cap, past, sink
+from kernelproof.symbolic.phases.attention_heads import Heads, kv, member
 from kernelproof.symbolic.tactics.collect import by_sums, to_sums
 from kernelproof.symbolic.tactics.induction import peel
 from kernelproof.symbolic.tactics.rewriting import (
+    Conversion,
     both_sides,
     by_arithmetic,
     everywhere,
@@ -55,12 +60,14 @@ from kernelproof.symbolic.tactics.rewriting import (
     use,
 )
 from kernelproof.symbolic.tactics.sums import sum_split
-from kernelproof.symbolic.terms import ONE, ZERO, Entry, Lambda, Op, Term, exp, less, size, total, variables
+from kernelproof.symbolic.terms import ONE, ZERO, Entry, Fold, Lambda, Op, Term, Var, exp, less, size, total, variables
 
-slope, cap, x, sink = variables("slope cap x sink")
-h, groups, share = size("h"), size("groups"), size("share")
-kv, member, turn = variables("kv member turn")
-VARIANT = "about a variant that kernels do not have yet"
+slope, x, turn = variables("slope x turn")
+h = size("h")
+SINKS, GROUPED = Form(sink=True), Heads(PLAIN_FORM, True)
+TURN = (Extra("turn", "offset"),)
+RELATED = "it relates two variants; kernels of each are compared with their own definition"
+BOUNDED = "speaks of a score, which kernels do not return"
 
 
 def row_bias() -> Theorem:
@@ -101,16 +108,6 @@ def capped(above: bool) -> Theorem:
     odd = use("tanh_odd", a=angle)
     turned = replaced(made, odd)
     return replaced(turned, arithmetic((), turned.conclusion.terms[0], cap * Op("tanh", angle) + cap))
-
-
-SINKS = define(
-    Definition(
-        "attention_sinks",
-        (*DEFINITION.parameters, Parameter("sink", meaning="a logit without a value")),
-        (Clause((i, f), ((i, n), (f, e)), total(j, m, weight(i, j) / (WHOLE + exp(sink)) * Entry("v", j, f))),),
-        meaning="attention with one more logit per head that has no value",
-    )
-)
 
 
 def sinks() -> Theorem:
@@ -162,37 +159,9 @@ def _picked(value: Term) -> Theorem:
     raise ProofError("no choice to be made")
 
 
-GROUPED = define(
-    Definition(
-        "grouped_query_attention",
-        (
-            *(DEFINITION.parameter(name) for name in "nmde"),
-            Parameter("groups", kind="size", meaning="key/value heads"), Parameter("share", kind="size", meaning="query heads of each"),
-            Parameter("q", (groups * share, n, d), meaning="queries"), Parameter("k", (groups, m, d), meaning="keys"),
-            Parameter("v", (groups, m, e), meaning="values"),
-            *(DEFINITION.parameter(name) for name in ("scale", "allow", "bias")),
-        ),
-        (
-            Clause(
-                (kv, member, i, f), ((kv, groups), (member, share), (i, n), (f, e)),
-                DEFINITION.call(
-                    {
-                        "q": Lambda((i, c), Entry("q", kv * share + member, i, c)), "k": Lambda((j, c), Entry("k", kv, j, c)),
-                        "v": Lambda((j, f), Entry("v", kv, j, f)),
-                    },
-                    i, f,
-                ),
-            ),
-        ),
-        meaning="query heads kv·share, …, kv·share + share − 1 read key/value head kv",
-    )
-)
-
-
 def grouped() -> Theorem:
-    """k′[kv·share + member] = k[kv], likewise v′ ⊢ head kv·share + member of plain attention is grouped attention's."""
-    head = kv * share + member
-    over = ((kv, groups), (member, share))
+    """k′[kv·group + member] = k[kv], likewise v′ ⊢ head kv·group + member of plain attention is grouped attention's."""
+    head, over = GROUPED.query, GROUPED.over
     same = [
         assumption((), every((*over, *axes), equation(Entry(f"{name}2", head, *indices), Entry(name, kv, *indices))))
         for name, axes, indices in (("k", ((j, m), (c, d)), (j, c)), ("v", ((j, m), (f, e)), (j, f)))
@@ -204,12 +173,13 @@ def grouped() -> Theorem:
         {
             "q": Lambda((i, c), Entry("q", head, i, c)), "k": Lambda((j, c), Entry("k2", head, j, c)),
             "v": Lambda((j, f), Entry("v2", head, j, f)),
+            "allow": Lambda((i, j), Entry("allow", head, i, j)), "bias": Lambda((i, j), Entry("bias", head, i, j)),
         },
         i, f,
     )
-    start = GROUPED.call({}, kv, member, i, f)
+    start = GROUPED.definition.call({}, kv, member, i, f)
     to_grouped = in_order(UNFOLD, *(everywhere(rewriting(given)) for given in repeated))
-    return both_sides(plain, start, to_grouped, in_order(unfold("grouped_query_attention"), UNFOLD))
+    return both_sides(plain, start, to_grouped, in_order(unfold(GROUPED.name), UNFOLD))
 
 
 def rotary_start() -> Theorem:
@@ -233,6 +203,35 @@ def rotary_start() -> Theorem:
     return then(opened[0], shown[0], symmetry((shown[1],)), symmetry((opened[1],)))
 
 
+def rotary_inside() -> Theorem:
+    """⊢ attention with rotary positions is attention of turned queries and keys (halves)."""
+    form, call = Form(turned="halves"), rotary.DEFINITIONS["halves"].call
+
+    def turned(tensor: str, row: Var, start: Term, length: Term) -> Lambda:
+        return Lambda((row, c), call({"n": length, "x": Lambda((row, c), Entry(tensor, row, c)), "start": start}, row, c))
+
+    outer = DEFINITION.call({"d": 2 * h, "q": turned("q", i, past, n), "k": turned("k", j, ZERO, m)}, i, f)
+    opened = UNFOLD(outer)
+    step = opened
+    for key in (j, l):
+        whole = first(_score_sum(key))(step.right)
+        step = then(step, whole)
+    return both_sides(form.call({}, i, f), outer, unfold(form.name), lambda _: step)
+
+
+def _score_sum(key: Term) -> Conversion:
+    """Σ_{c < 2h} of turned channels as the sum over first channels of pairs and the sum over second ones, for this key."""
+
+    def convert(value: Term) -> Theorem:
+        if not (isinstance(value, Fold) and value.kind == "sum" and value.var is c and key in free_variables(value)):
+            raise ProofError("not the sum of a score")
+        doubled = in_order(inside((0,), only_at(2 * h, h + h)), sum_split)(value)
+        made = in_order(rotary.UNFOLD, tried(everywhere(only_at(ZERO + key, key))))(doubled.right)
+        return then(doubled, made)
+
+    return convert
+
+
 def _paired(start: Term, key: Term) -> Theorem:
     """The score of rotated rows as a sum over pairs that does not speak of the start."""
     call = rotary.DEFINITIONS["halves"].call
@@ -253,18 +252,23 @@ def _paired(start: Term, key: Term) -> Theorem:
 
 
 def statements(variant: Options) -> tuple[Statement, ...]:
-    """Theorems about variants."""
+    """Theorems about variants, each with the variants that it speaks of; the default has all of them."""
     over = ((i, n), (f, e))
     capping = (Extra("cap", "positive"), Extra("x", "real"))
+    heads_over = (*GROUPED.over, *over)
     made = (
-        ("row_bias", "A bias that is the same for all keys of a row changes nothing", row_bias(), over, (Extra("r", "real", (n,)),)),
-        ("alibi", "ALiBi: only the key's position matters within a row", alibi(), over, (Extra("slope", "real"),)),
-        ("capped_above", "A soft-capped score is at most the cap", capped(True), (), capping),
-        ("capped_below", "A soft-capped score is at least minus the cap", capped(False), (), capping),
-        ("sinks", "A sink is one more key with value zero", sinks(), over, (Extra("sink", "real"),)),
-        ("grouped", "Grouped queries are repeated key and value heads", grouped(), ((kv, groups), (member, share), *over), ()),
-        ("rotary_start", "With rotary inside, the first position does not matter", rotary_start(), over, (Extra("turn", "offset"),)),
+        ("row_bias", "A bias that is the same for all keys of a row changes nothing", row_bias, over, (Extra("r", "real", (n,)),), "alibi"),
+        ("alibi", "ALiBi: only the key's position matters within a row", alibi, over, (Extra("slope", "real"),), "alibi"),
+        ("capped_above", "A soft-capped score is at most the cap", partial(capped, True), (), capping, "softcap"),
+        ("capped_below", "A soft-capped score is at least minus the cap", partial(capped, False), (), capping, "softcap"),
+        ("sinks", "A sink is one more key with value zero", sinks, over, (Extra("sink", "real"),), "sinks"),
+        ("grouped", "Grouped queries are repeated key and value heads", grouped, heads_over, (), "grouped_query"),
+        ("rotary", "Rotary positions inside are turned queries and keys", rotary_inside, over, (), "rotary"),
+        ("rotary_start", "With rotary inside, the first position does not matter", rotary_start, over, TURN, "rotary"),
     )
+    plain, asked = form_of(variant) is PLAIN_FORM, {key for key, value in variant.items() if value != "interleaved"}
     return tuple(
-        Statement(f"attention.{name}", title, theorem, ranges, extras, untested=VARIANT) for name, title, theorem, ranges, extras in made
+        Statement(f"attention.{name}", title, theorem(), ranges, extras, untested=BOUNDED if name.startswith("capped") else RELATED)
+        for name, title, theorem, ranges, extras, of in made
+        if plain or of in asked
     )

@@ -89,8 +89,8 @@ def order_matters(function: str) -> Theorem:
 
 
 def statements(variant: Options) -> tuple[Statement, ...]:
-    """The witness, for pre-norm."""
-    if variant["norm"] != "pre":
+    """The witness, for pre-norm without gates."""
+    if variant["norm"] != "pre" or variant.get("gated"):
         return ()
     function = str(variant["activation"])
     return (

@@ -135,7 +135,8 @@ def _embedding(draw: Draw, variant: dict[str, object]) -> Iterator[Call]:
 def _feed_forward(draw: Draw, variant: dict[str, object]) -> Iterator[Call]:
     for shape, h in (((33, 5), 7), ((2, 3, 4), 31), ((0, 3), 4), ((3, 0), 2), ((3, 2), 0), ((4,), 33)):
         d = shape[-1]
-        yield Call({"x": draw(*shape), "w1": draw(d, h), "b1": draw(h), "w2": draw(h, d), "b2": draw(d)})
+        gates = {"w_gate": draw(d, h)} if variant.get("gated") else {}
+        yield Call({"x": draw(*shape), "w1": draw(d, h), "b1": draw(h), **gates, "w2": draw(h, d), "b2": draw(d)})
 
 
 def _masks(draw: Draw, n: int, m: int, lead: tuple[int, ...]) -> Iterator[Any]:
@@ -176,6 +177,7 @@ def _encoder_block(draw: Draw, variant: dict[str, object]) -> Iterator[Call]:
         views = {"x": lambda _, x: x.swapaxes(-1, -2), "b1": lambda _, b1: b1[::-1]}
         shapes = [(d, d)] * 4 + [(d, h), (h,), (h, d)] + [(d,)] * 5
         tensors = {name: draw(*shape, scale=0.5) for name, shape in zip(PARAMS, shapes, strict=True)}
+        tensors |= {"w_gate": draw(d, h, scale=0.5)} if variant.get("gated") else {}
         yield Call({"x": draw(*lead, d, n), **tensors}, {"n_heads": heads, "mask": mask, "causal": mask is None}, views)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelproof.numeric.cupy_file import cupy_source
+from kernelproof.numeric.cupy_file import NUMPY_ONLY, cupy_source
 from kernelproof.numeric.kernel_file import kernel_source
 from kernelproof.symbolic.registry import derive, phases
 
@@ -32,6 +32,9 @@ TARGETS = [
     for dtype in ("float32", "float64", "float16", "bfloat16")
     for phase in phases()
     for variant in variants(phase)[: None if dtype == "float32" or phase != "encoder_block" else 1]
+]
+TARGETS += [
+    (name, dict(variant), "float32") for name, phase in phases().items() for variant in phase.samples if not NUMPY_ONLY & set(variant)
 ]
 
 

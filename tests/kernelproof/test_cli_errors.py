@@ -51,7 +51,11 @@ BAD_ARGUMENTS = [
 NOT_BUILT = [
     (["derive", "positional", "--vjp"], "derive: gradient of positional: it has no differentiable input; leave --vjp out"),
     (["generate", "softmax", "--vjp", "-o", "k.py"], "generate: --vjp is not built yet in version 0.1.0; leave it out"),
-    (["verify", "m:f", "--phase", "softmax", "--vjp"], "verify: --vjp is not built yet in version 0.1.0; leave it out"),
+    (
+        ["verify", "generated:softmax", "--phase", "softmax", "--vjp"],
+        "verify: loading the target 'generated:softmax': generating gradient kernels is not built yet in version 0.1.0; "
+        "give a gradient kernel of your own",
+    ),
     (
         ["bench", "softmax", "--against", "numpy"],
         "bench: measuring speed is not built yet in version 0.1.0; time a generated kernel by hand instead",

@@ -183,6 +183,7 @@ def test_functions_have_the_digits_asked_for() -> None:
             assert abs(found(exact(x)).item() - expected) < mpmath.mpf(10) ** -59, name
             assert abs(getattr(modules()["math"], name)(x) - expected) < mpmath.mpf(10) ** -59
         assert abs(modules()["math"].pi - mpmath.pi) < mpmath.mpf(10) ** -59
+    assert mpmath.isnan(modules()["math"].nan)
 
 
 def test_erf_is_scipys() -> None:

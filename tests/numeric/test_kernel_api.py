@@ -66,7 +66,7 @@ def test_calls_that_the_signature_does_not_have(phase: str, arguments: tuple[Any
         ({"phase": "softmax", "dtype": "int8"}, "float16, bfloat16, float32, float64"),
         ({"phase": "softmax", "layout": "halves"}, "layout"), ({"phase": "softmax", "vjp": True}, "not built yet"),
         ({"phase": "activation", "activation": "swish"}, "relu, gelu, gelu_tanh, silu"),
-        ({"phase": "attention", "window": 4}, "not built yet"),
+        ({"phase": "attention", "window": 0}, "a whole number from 1 up"),
     ],
     ids=str,
 )

@@ -15,7 +15,7 @@ from numeric_cases import ALL, DTYPES, kernel_of, name_of
 
 from kernelproof import __version__
 from kernelproof.numeric.kernel_file import error_bound_text
-from kernelproof.numeric.signatures import SIGNATURES
+from kernelproof.numeric.signature_variants import signature
 from kernelproof.symbolic.printing.derivation import definition_equations
 from kernelproof.symbolic.printing.render import text
 
@@ -106,7 +106,7 @@ def test_the_docstring_says_what_the_file_rests_on(phase: str, variant: dict[str
         assert text(formula) in docstring
     for clausal in derivation.clauses:
         assert f"{text(clausal.lines[0].theorem.left)} = {text(clausal.kernel)}" in docstring
-    for shape in SIGNATURES[phase].shapes:
+    for shape in signature(phase, variant).shapes:
         assert f"    {shape}\n" in docstring
     for statement in derivation.statements:
         assert f"    {statement.id}: " in docstring and text(statement.theorem.conclusion) in docstring

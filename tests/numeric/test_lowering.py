@@ -18,7 +18,7 @@ from kernelproof.numeric.rounding import arithmetic_for
 from kernelproof.symbolic.binding import alpha_equal
 from kernelproof.symbolic.functions import Parameter
 from kernelproof.symbolic.registry import derive
-from kernelproof.symbolic.terms import Entry, Fold, Num, Term, Var, exp, maximum_of, size, total, variables
+from kernelproof.symbolic.terms import Entry, Fold, Num, Op, Term, Var, exp, maximum_of, size, total, variables
 
 n, m, h = size("n"), size("m"), size("h")
 i, j, k, a = variables("i j k a")
@@ -240,8 +240,11 @@ def test_an_opaque_call_stays_and_is_shared() -> None:
 
 
 def test_free_shifts_are_the_maxima_of_softmax_and_attention() -> None:
-    assert len(free_shifts()) == 2
-    assert all(isinstance(term, Fold) and term.kind == "max" for term in free_shifts())
+    """Of attention plain and soft-capped, turned or not, and of each the larger one of the maximum and the sink."""
+    folds = [term for term in free_shifts() if isinstance(term, Fold)]
+    joined = [term for term in free_shifts() if isinstance(term, Op)]
+    assert len(folds) == 7 and all(term.kind == "max" for term in folds)
+    assert len(joined) == 6 and all(term.name == "max" and term.args[0] in folds for term in joined)
 
 
 def test_references_and_axes_as_data() -> None:

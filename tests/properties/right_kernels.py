@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import right_attention
+import right_variants
 import scipy.special
 
 from kernelproof.properties.mutants import parts
@@ -173,6 +174,7 @@ ACTIVATIONS = {
 
 RIGHT = (
     *right_attention.RIGHT,
+    *right_variants.RIGHT,
     Right("take", "embedding", lambda ids, table: np.take(table, ids, axis=0), wholly=True),
     Right("one-hot product", "embedding", _one_hot),
     *(

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from isolated_kernels import DEATHS, LIMITS, SHORT, SOFTMAX, isolated, verdicts, wide_only
 
 from kernelproof.__main__ import main
-from kernelproof.properties import runner, watched
+from kernelproof.properties import search, watched
 from kernelproof.symbolic.errors import InputError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="workers are started on POSIX systems alone")
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="workers are started 
 
 @pytest.fixture
 def few_deaths(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "MOST_DEATHS", 2)
+    monkeypatch.setattr(search, "MOST_DEATHS", 2)
 
 
 @pytest.mark.parametrize("death", DEATHS)

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from isolated_kernels import LIMITS, SOFTMAX, gone, in_memory, isolated, remote_of, verdicts, wide_only
 
 from kernelproof.numeric.kernel import generate
-from kernelproof.properties import runner
+from kernelproof.properties import search
 from kernelproof.properties.call import TargetDied, TargetRaised
 from kernelproof.properties.harness import harness_properties
 from kernelproof.properties.isolation import PROCESS, isolated_function, isolated_target
@@ -106,7 +106,7 @@ def test_what_the_target_raises_is_told_as_in_one_process(tmp_path: Path) -> Non
 
 
 def test_a_lambda_travels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "MOST_DEATHS", 2)
+    monkeypatch.setattr(search, "MOST_DEATHS", 2)
     pytest.importorskip("cloudpickle", reason="functions in memory travel through cloudpickle")
     power = 2.0
     with isolated_function(in_memory(lambda x: x**power + os.getpid() * 0), limits=LIMITS) as target:

@@ -32,10 +32,11 @@ def softmax() -> power.KillTable:
 
 
 def test_every_wrong_kernel_of_the_phase_has_a_row_and_is_convicted(softmax: power.KillTable) -> None:
-    assert [row.mutant.id for row in softmax.rows] == [mutant.id for mutant in WRONG if mutant.phase == "softmax"]
+    assert [row.mutant.id for row in softmax.rows] == [mutant.id for mutant in WRONG if mutant.phase in ("softmax", "softmax.vjp")]
     assert softmax.ok
     for row in softmax.rows:
-        assert row.property_id in {f"softmax.{name}" for name in row.mutant.names} and row.examples > 0
+        named = {f"{row.mutant.phase}.{name}" for name in row.mutant.names}
+        assert row.examples > 0 and (row.property_id in named or (not named and row.property_id is not None))
 
 
 def test_what_the_usual_checks_would_have_said(softmax: power.KillTable) -> None:
@@ -112,3 +113,12 @@ def test_a_wrong_kernel_that_nothing_sees_makes_it_fail(monkeypatch: pytest.Monk
 def test_speed_is_still_not_built(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "softmax", "--power", *more]) == 2
     assert "measuring speed is not built yet" in capsys.readouterr().err
+
+
+def test_a_gradient_has_a_table_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain gradient kernel stands for the generated one; a name with ``.vjp`` chooses the gradients alone."""
+    monkeypatch.setattr(power, "WRONG", tuple(one for one in WRONG if one.phase.startswith("rms_norm") and one.reference == "own"))
+    table = power.kill_table(["rms_norm.vjp"])
+    assert table.ok and {row.mutant.phase for row in table.rows} == {"rms_norm.vjp"}
+    assert table.false_alarms == dict.fromkeys(power.CHECKS, ())
+    assert "rms_norm.vjp: " in str(table) and " vjp." in str(table)

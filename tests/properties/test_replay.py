@@ -164,6 +164,10 @@ def test_every_failure_of_a_phase_fails_again(phase: str, dtype: str, tmp_path: 
     names = failed(read(first))
     assert names and failed(read(again)) == names
     counterexamples = [{row["id"]: row["counterexample"] for row in read(file)["properties"]} for file in (first, again)]
+    for one in (*counterexamples[0].values(), *counterexamples[1].values()):
+        if one:
+            # a search says below why the definition was missed
+            one["reproducer"] = one["reproducer"].rstrip("\n").split("\n\n# ")[0]
     assert {name: counterexamples[0][name] for name in names} == counterexamples[1]
 
 
@@ -189,7 +193,7 @@ def test_a_target_that_cannot_take_the_inputs_is_not_counted_as_passed(tmp_path:
     # nothing was conclusive
     assert main(words(path, "attention", "attention", "--replay", file)) == 1
     shown = capsys.readouterr().out
-    assert "not_applicable" in shown and "attention.later_tokens_do_not_matter: the target does not take causal" in shown
+    assert "not_applicable" in shown and "later_tokens_do_not_matter" in shown and "the target does not take causal" in shown, shown
 
 
 # -- bits ---------------------------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from hypothesis.strategies import DrawFn
 from kernelproof.properties.call import Call
 from kernelproof.properties.model import Case, Finding, Property, Setting, build
 from kernelproof.properties.profiles import PROFILES
-from kernelproof.properties.runner import run_properties
+from kernelproof.properties.runner import overtime, run_properties
 from kernelproof.properties.shapes import phase_shape
 from kernelproof.properties.strategies import draw_case
 from kernelproof.properties.verdict import PropertyVerdict
@@ -238,7 +238,7 @@ def test_ctrl_c_keeps_what_is_there() -> None:
     verdicts, interrupted = run_all([subject(check, name=name) for check, name in zip(checks, names, strict=True)])
     assert interrupted
     assert [found.verdict for found in verdicts] == ["pass", "inconclusive", "inconclusive"]
-    assert [found.examples for found in verdicts] == [10, 0, 0]
+    assert [found.examples for found in verdicts] == [1, 0, 0], "the first of all come before the rest of any"
     assert "interrupted" in verdicts[1].message
     assert "interrupted" in verdicts[2].message
 
@@ -309,3 +309,50 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     captured = capsys.readouterr()
     assert "softmax.row_sum_one" in captured.err
     assert captured.out == ""
+
+
+def test_a_slow_property_leaves_every_other_its_first_example() -> None:
+    clock = [0.0]
+
+    def slow(call: Call, case: Case, setting: Setting) -> Finding:
+        clock[0] += 1.0
+        return Finding(ok=True, ratio=0.0)
+
+    def quick(call: Call, case: Case, setting: Setting) -> Finding:
+        return Finding(ok=True, ratio=0.0)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(time, "perf_counter", lambda: clock[0])
+        names = [subject(slow, name=f"softmax.slow{number}") for number in range(4)] + [subject(quick, name="softmax.quick")]
+        verdicts, _ = run_all(names, max_seconds=8.5)
+    counts = [found.examples for found in verdicts]
+    assert counts[-1] == 10
+    assert min(counts) >= 2 and sum(counts[:4]) == 9, "and what is left goes round"
+
+
+def test_no_more_than_the_overtime_is_given_back_for_workers() -> None:
+    clock, lost = [0.0], [0.0]
+
+    class Dying(Call):
+        @property
+        def lost(self) -> float:
+            return lost[0]
+
+        def limit(self, ends: float, seconds: float) -> None:
+            self.limits.append((ends, seconds))
+
+        limits: ClassVar[list[tuple[float, float]]] = []
+
+    def dies(call: Call, case: Case, setting: Setting) -> Finding:
+        clock[0] += 2.0
+        lost[0] += 2.0
+        return Finding(ok=True, ratio=0.0)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(time, "perf_counter", lambda: clock[0])
+        setting = Setting("softmax", profile=replace(PROFILES["quick"], examples=100_000))
+        call = Dying(softmax, phase_shape("softmax"))
+        run_properties([subject(dies)], call, setting, seed=0, reproduce=lambda *found: "", max_seconds=100.0)
+    assert overtime(100.0) == 25.0
+    assert Dying.limits == [(125.0, 30.0)]
+    assert 120.0 < clock[0] <= 125.0 + 2.0

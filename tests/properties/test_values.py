@@ -52,7 +52,7 @@ def test_what_the_styles_mean() -> None:
 
 
 def test_exact_styles() -> None:
-    assert set(EXACT_STYLES) == {"ones", "zero", "identity", "same_slices", "positive"}
+    assert set(EXACT_STYLES) == {"ones", "zero", "identity", "same_slices", "positive", "binades"}
     assert (made("ones") == 1).all()
     assert (made("zero") == 0).all()
     assert (made("identity", (2, 4, 4)) == np.eye(4)).all()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -125,7 +127,43 @@ def test_junit_counts_and_survives_control_characters() -> None:
         "errors": "1",
         "skipped": "2",
     }
-    children = [[child.tag for child in case] for case in top]
+    told = {found.get("name"): found.get("value") for found in top.iter("property")}
+    assert told == {"profile": "quick", "seed": "0", "dtype": "float32", "numpy": "2"}
+    cases = list(top.iter("testcase"))
+    children = [[child.tag for child in case] for case in cases]
     assert children == [[], ["failure"], ["skipped"], ["skipped"], ["error"]]
-    assert top[1][0].text == "assert False\n"
-    assert top[0].get("classname") == "softmax"
+    assert cases[1][0].text == "assert False\n"
+    assert cases[0].get("classname") == "softmax"
+
+
+#: elements of Jenkins' junit-10.xsd with their attributes (those that it requires first) and what may stand inside
+SCHEMA: dict[str, tuple[set[str], set[str], set[str]]] = {
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "time"},
+        {"skipped", "disabled", "timestamp", "hostname", "id", "package"},
+        {"properties", "testcase", "system-out", "system-err"},
+    ),
+    "properties": (set(), set(), {"property"}),
+    "property": ({"name", "value"}, set(), set()),
+    "testcase": ({"name", "classname", "time"}, {"status", "assertions"}, {"skipped", "error", "failure", "system-out", "system-err"}),
+    "failure": (set(), {"type", "message"}, set()),
+    "error": (set(), {"type", "message"}, set()),
+    "skipped": (set(), {"type", "message"}, set()),
+}
+
+
+def test_junit_fits_the_schema_that_jenkins_reads() -> None:
+    odd = replace(failed(observed="\x1b[31mred\x00"), message="\x00 <&> \ud800 \ufffe", seconds=1.25)
+    whole = verdict(found("pass", seconds=0.5), odd, found("inconclusive"), found("error", message="\x07"))
+    text = whole.junit()
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", text)
+    top = ElementTree.fromstring(text.encode())
+    for element in top.iter():
+        required, allowed, inside = SCHEMA[element.tag]
+        assert required <= set(element.attrib) <= required | allowed, element.tag
+        assert {child.tag for child in element} <= inside
+    times = [float(str(case.get("time"))) for case in top.iter("testcase")]
+    assert times == [0.5, 1.25, 0.0, 0.0]
+    assert float(str(top.get("time"))) == sum(times)
+    (message,) = [str(found.get("message")) for found in top.iter("failure")]
+    assert message == "fail: \ufffd <&> \ufffd \ufffd"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -60,13 +61,20 @@ def check_variant(phase: str, variant: dict[str, object]) -> dict[str, object]:
     return variant
 
 
+def compared_calls(phase: str, variant: dict[str, object]) -> list[Property]:
+    return []
+
+
 @pytest.fixture(autouse=True)
 def toy_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, function in (
+    toys: tuple[tuple[str, Callable[..., Any]], ...] = (
         ("kernelproof.properties.from_theorems", theorem_properties),
+        ("kernelproof.properties.beside_theorems", compared_calls),
         ("kernelproof.symbolic.registry", check_variant),
-    ):
+    )
+    for name, function in toys:
         module = ModuleType(name)
+        vars(module).update(vars(importlib.import_module(name)))
         setattr(module, function.__name__, function)
         monkeypatch.setitem(sys.modules, name, module)
 
@@ -89,7 +97,7 @@ def test_a_right_function_passes() -> None:
     assert outcomes(found) == {"row_sum_one": "pass", "temperature": "not_applicable", **dict.fromkeys(HARNESS, "pass")}
     assert found.seed == 0
     assert found.dtype == "float32"
-    assert set(found.versions) == {"kernelproof", "python", "numpy", "hypothesis"}
+    assert set(found.versions) == {"kernelproof", "python", "numpy", "hypothesis"} and "arithmetic" in found.to_json()["versions"]
     assert found.exit_code(strict=True) == 0
 
 

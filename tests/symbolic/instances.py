@@ -9,8 +9,15 @@ from kernelproof.symbolic.soundness.evaluator import World
 from kernelproof.symbolic.soundness.worlds import Setting, worlds
 from kernelproof.symbolic.trust import derivations, gradients
 
-VARIANTS = [(found, "-".join((found.phase, *map(str, found.variant.values())))) for found in derivations()]
-GRADIENTS = [(found, "-".join((found.phase, *map(str, found.variant.values())))) for found in gradients()]
+
+def named(found: Derivation | Gradient) -> str:
+    """The phase and the values of its variant; a flag or a number with its name."""
+    values = (value if isinstance(value, str) else f"{name}_{value}" for name, value in found.variant.items())
+    return "-".join((found.phase, *values))
+
+
+VARIANTS = [(found, named(found)) for found in derivations()]
+GRADIENTS = [(found, named(found)) for found in gradients()]
 OWNERS: list[tuple[Derivation | Gradient, str]] = [*VARIANTS, *((found, f"gradient-{name}") for found, name in GRADIENTS)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kernelproof.symbolic.errors import InputError
-from kernelproof.symbolic.registry import PLANNED, check_variant, derive, parse_variant, phase, phases
+from kernelproof.symbolic.registry import PLANNED, check_variant, derive, gradient, parse_variant, phase, phases, variants_of
 
 VARIANTS = {
     "positional": {"layout": "interleaved", "denominator": "paper"},
@@ -39,8 +39,14 @@ def test_a_derivation_is_made_once() -> None:
         ("rotary", ["=halves"], "variant '=halves' of rotary: expected NAME=VALUE"),
         ("rotary", ["layout=halves", "layout=interleaved"], "variant 'layout=interleaved' of rotary: layout is given twice; give it once"),
         ("rotary", ["layout="], "variant layout= of rotary: expected layout to be one of halves, interleaved"),
-        ("attention", ["softcap=30"], "variant softcap=30 of attention: not built yet in this version; leave it out"),
-        ("encoder_block", ["gated=yes"], "variant gated=yes of encoder_block: not built yet in this version; leave it out"),
+        ("multi_head_attention", ["softcap=30"], "variant softcap=30 of multi_head_attention: not built yet in this version; leave it out"),
+        ("encoder_block", ["gated=yes"], "variant gated=yes of encoder_block: expected gated to be true or false"),
+        ("attention", ["softcap=0"], "variant softcap=0 of attention: expected softcap to be a finite positive number, or none"),
+        ("attention", ["softcap=inf"], "variant softcap=inf of attention: expected softcap to be a finite positive number, or none"),
+        ("attention", ["window=0"], "variant window=0 of attention: expected window to be a whole number from 1 up, or none"),
+        ("attention", ["window=2.5"], "variant window=2.5 of attention: expected window to be a whole number from 1 up, or none"),
+        ("attention", ["causal_alignment=left"], "variant causal_alignment=left of attention: expected causal_alignment to be one of"),
+        ("attention", ["fully_masked=nan", "sinks=true"], "variant fully_masked=nan and sinks=True of attention: not built together"),
     ],
 )
 def test_a_bad_variant_is_named(name: str, pairs: list[str], text: str) -> None:
@@ -60,6 +66,31 @@ def test_an_unknown_phase_is_named() -> None:
 def test_a_value_of_another_type_is_refused() -> None:
     with pytest.raises(InputError, match="expected layout to be one of"):
         derive("rotary", layout=1)
+    for bad in ({"window": True}, {"window": 2.0}, {"softcap": True}, {"softcap": float("nan")}, {"sinks": 1}, {"sinks": None}):
+        with pytest.raises(InputError, match=r"variant .* of attention: expected"):
+            check_variant("attention", bad)
+
+
+def test_options_of_open_range_are_named_where_they_are_not_the_default() -> None:
+    default = {"causal_alignment": "top_left", "window": None, "alibi": False, "fully_masked": "zeros"}
+    assert check_variant("attention", default) == {} == parse_variant("attention", ["window=none", "sinks=false"])
+    typed = parse_variant("attention", ["window=3", "softcap=1e1", "grouped_query=true"])
+    assert typed == {"window": 3, "softcap": 10.0, "grouped_query": True} and isinstance(typed["window"], int)
+    assert check_variant("feed_forward", {"gated": True}) == {"activation": "silu", "gated": True}
+    assert check_variant("feed_forward", {"gated": "true", "activation": "relu"}) == {"activation": "relu", "gated": True}
+
+
+def test_samples_are_variants_and_name_each_option() -> None:
+    for name, found in phases().items():
+        made = variants_of(name)
+        assert len({tuple(sorted(variant.items(), key=str)) for variant in made}) == len(made)
+        assert all(option.more for option in found.opened.values()) and not any(option.more for option in found.variants.values())
+        assert set(found.opened) == {key for sample in found.samples for key in sample if key in found.opened}
+
+
+def test_gradients_of_these_variants_are_not_built() -> None:
+    with pytest.raises(InputError, match="gradient of attention with window=3: not built yet in this version; leave --vjp or"):
+        gradient("attention", window=3)
 
 
 def test_an_unknown_format_is_named() -> None:
@@ -70,7 +101,7 @@ def test_an_unknown_format_is_named() -> None:
 
 def test_what_is_planned_is_not_there_yet() -> None:
     for name, planned in PLANNED.items():
-        assert not set(planned) & set(phase(name).variants)
+        assert not set(planned) & {*phase(name).variants, *phase(name).opened}
 
 
 def test_a_phase_says_what_it_is() -> None:

@@ -32,7 +32,7 @@ def test_all_phases_of_the_contract_are_there() -> None:
         "embedding", "positional", "rotary", "softmax", "attention", "multi_head_attention", "feed_forward", "activation",
         "layer_norm", "rms_norm", "encoder_block",
     ]
-    assert len(VARIANTS) == 28
+    assert len(VARIANTS) == 40
 
 
 @each_owner

@@ -1,0 +1,105 @@
+"""Precisions: what is assumed by default, how changes are written, and that coarser never means a smaller bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernelproof.numeric.precision import KEPT, assumed_precision, assuming, default_precision, read_precision
+from kernelproof.numeric.reference import reference
+from kernelproof.numeric.rounding import arithmetic_of
+from kernelproof.symbolic.errors import InputError
+
+
+def _attention(dtype: str = "float32") -> Any:
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(rows, 8)).astype(dtype) for rows in (3, 6, 6))
+    return "attention", {}, {"q": q, "k": k, "v": v}, {}, dtype
+
+
+def test_sixteen_bits_are_storage_by_default() -> None:
+    half, single = default_precision("float16"), default_precision("float32")
+    assert (half.compute, half.accumulate, half.score, half.probability, half.output) == (
+        "float32",
+        "float32",
+        "float32",
+        "float16",
+        "float16",
+    )
+    assert {getattr(single, name) for name in (*KEPT, "compute", "output")} == {"float32"}
+    assert arithmetic_of(half, np.dtype(np.float64)).store.name == "float16"
+
+
+def test_changes_are_read_and_written() -> None:
+    text = "score=bfloat16,tile=64,exp=8"
+    made = read_precision(text, "float32")
+    assert (made.score, made.tile, made.functions["exp"], made.functions["log"]) == ("bfloat16", 64, 8.0, 4.0)
+    assert made.changes() == text and read_precision(made.changes(), "float32") == made
+    assert default_precision("float32").changes() == "" and read_precision(" ", "float64") == default_precision("float64")
+    assert "score bfloat16" in str(made) and "tiles of 64 keys" in str(made) and "exp 8" in str(made)
+    assert read_precision("exp=8,exp=9", "float32").functions["exp"] == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("colour=red", "reading precision 'colour=red': expected NAME=VALUE with NAME one of compute, accumulate,"),
+        ("score", "reading precision score=: expected one of float8_e4m3, tfloat32"),
+        ("score=int8", "reading precision score=int8: expected one of float8_e4m3, tfloat32, float16, bfloat16, float32, float64"),
+        ("exp=many", "reading precision exp=many: expected a number of units in the last place from 0 up"),
+        ("exp=inf", "reading precision exp=inf: expected a number of units"),
+        ("tile=-1", "reading precision tile=-1: expected a whole number from 0 up"),
+        ("ulps=mine", "reading precision ulps=mine: expected one of any"),
+    ],
+)
+def test_what_cannot_be_read_is_said(text: str, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_precision(text, "float32")
+    assert str(caught.value).startswith(told)
+
+
+def test_what_is_assumed_can_be_changed_for_a_while() -> None:
+    plain = reference(*_attention()).error
+    with assuming("exp=30"):
+        assert assumed_precision("float32").functions["exp"] == 30
+        wide = reference(*_attention()).error
+    assert (wide > plain).all() and (reference(*_attention()).error == plain).all()
+    with pytest.raises(InputError), assuming("exp=-1"):
+        pass
+
+
+@pytest.mark.parametrize("formats", [("float32", "tfloat32", "bfloat16"), ("float32", "float16", "float8_e4m3")], ids=str)
+@pytest.mark.parametrize("name", [*KEPT, "compute"])
+def test_a_coarser_field_never_makes_a_smaller_bound(name: str, formats: tuple[str, ...]) -> None:
+    before = np.zeros(())
+    for kept in formats:
+        bound = reference(*_attention(), precision=read_precision(f"{name}={kept}", "float32")).error
+        assert (bound >= before).all(), kept
+        before = bound
+    # intermediate has nothing to speak of in a single attention
+    assert name == "intermediate" or (before > 50 * reference(*_attention()).error).all()
+
+
+def test_intermediates_are_what_lies_between_products() -> None:
+    rng = np.random.default_rng(1)
+    given = {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in (("x", (3, 4)), ("w1", (4, 8)), ("b1", (8,)), ("w2", (8, 4)), ("b2", (4,)))
+    }
+    hidden = np.maximum(given["x"] @ given["w1"] + given["b1"], 0).astype(np.float16).astype(np.float32)
+    observed = hidden @ given["w2"] + given["b2"]
+    plain, kept = (
+        reference("feed_forward", {"activation": "relu"}, given, {}, "float32", precision=read_precision(text, "float32"))
+        for text in ("", "intermediate=float16")
+    )
+    error = np.abs(observed - plain.value)
+    assert (error > plain.error).any() and (error <= kept.error).all()
+
+
+def test_no_online_softmax_or_larger_tiles_make_a_smaller_bound() -> None:
+    call = _attention()
+    call[2]["k"] = np.sort(call[2]["k"], axis=0)
+    any_tile, large, none = (reference(*call, precision=read_precision(f"tile={tile}", "float32")).error for tile in (1, 3, 0))
+    assert (any_tile > large).any() and (large >= none).all() and (large > none).any()
