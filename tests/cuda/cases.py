@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelproof.numeric.precision import read_precision
 from kernelproof.numeric.reference import reference
 from kernelproof.symbolic.phase import Derivation
 
@@ -210,7 +211,10 @@ class Bounds:
 
     def check(self, call: Call, found: np.ndarray, other: np.ndarray | None) -> None:
         """The result lies within the bound of the reference, and within twice the bound of another kernel's result."""
-        expected = reference(self.derivation.phase, self.derivation.variant, call.seen(), call.options, self.dtype)
+        # ours keep in float32 what lies between, where others may keep it in 16 bits
+        own = "probability=float32,intermediate=float32" if self.dtype in ("float16", "bfloat16") else ""
+        precision = read_precision(own, self.dtype)
+        expected = reference(self.derivation.phase, self.derivation.variant, call.seen(), call.options, self.dtype, precision=precision)
         assert found.shape == expected.value.shape
         value, known = values_of(found, self.dtype), np.isfinite(expected.error)
         self._within(call, value, expected.value, expected.error, known)

@@ -26,7 +26,8 @@ def _excess(phase: str, variant: Mapping[str, object], tensors: Inputs, options:
     known = np.isfinite(found.error)
     with np.errstate(all="ignore"):
         error = np.abs(observed.astype(np.float64) - found.value)
-    ratio = np.where(error > 0, error / np.where(found.error > 0, found.error, 1e-320), 0)
+    with np.errstate(all="ignore"):
+        ratio = np.where(error > 0, error / np.where(found.error > 0, found.error, 1e-320), 0)
     return float(np.where(known, np.where(np.isfinite(observed), ratio, np.inf), 0).max(initial=0))
 
 
