@@ -47,10 +47,6 @@ class Explanation:
     worst: float
     examples: int
 
-    def to_json(self) -> dict[str, object]:
-        """The explanation as plain data."""
-        return {"precision": self.changes, "worst_error_over_bound": self.worst, "examples": self.examples}
-
     def __str__(self) -> str:
         return f"--precision {self.changes} ({in_words(self.changes)}): {self.examples} examples pass, worst error/bound {self.worst:.2g}"
 
@@ -65,17 +61,6 @@ class Forensics:
     bound: float
     terms: dict[str, float]
     explanations: tuple[Explanation, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """The record as plain data."""
-        return {
-            "property": self.property_id,
-            "entry": list(self.place),
-            "error": self.error,
-            "bound": self.bound,
-            "terms": dict(self.terms),
-            "explanations": [found.to_json() for found in self.explanations],
-        }
 
     def __str__(self) -> str:
         told = ", ".join(f"{stage} {term:.2g}" for stage, term in sorted(self.terms.items(), key=lambda item: -item[1]) if term > 0)
