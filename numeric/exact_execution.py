@@ -1,9 +1,10 @@
 """A kernel file executed as it stands, in many digits, with its coverage.
 
-What it does: reads the text of the file exactly (:mod:`exact_reading`) and runs it with :mod:`exact_numpy` in place of what it
-imports; sizes of blocks, where the file has any, can be set small. Guarantees: only listed builtins and modules are there; a Python
-float that arises in some other way is refused where it meets an array. Coverage: *lines* are those that have code and ran, by
-``sys.settrace``; *branches* are the two outcomes of each decision. Cannot see: lines run in other threads.
+What it does: reads the text of the file exactly (:mod:`exact_reading`) and runs it with :mod:`exact_numpy` in place of what it imports;
+sizes of blocks, where the file has any, can be set small; threads run one after the other, in the one that calls. Guarantees: only
+listed builtins and modules are there; a Python float that arises in some other way is refused where it meets an array. Coverage: *lines*
+are those that have code and ran, by ``sys.settrace``; *branches* are the two outcomes of each decision. Cannot see: what threads do to
+one another.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from kernelproof.numeric.exact_reading import BRANCH, DIVIDE, DIVIDE_INTO, LITER
 
 BUILTINS = (
     "abs", "all", "any", "bool", "dict", "enumerate", "int", "isinstance", "len", "list", "max", "min", "range", "reversed", "slice",
-    "sorted", "str", "tuple", "zip", "ArithmeticError", "AssertionError", "Exception", "IndexError", "KeyError", "TypeError", "ValueError",
+    "hasattr", "sorted", "str", "tuple", "zip", "ArithmeticError", "AssertionError", "Exception", "ImportError", "IndexError", "KeyError",
+    "TypeError", "ValueError",
 )
 _serial = count(1)
 
@@ -39,6 +41,10 @@ class Coverage:
     lines: set[int] = field(default_factory=set)
     decisions: list[tuple[int, str]] = field(default_factory=list)
     outcomes: set[tuple[int, bool]] = field(default_factory=set)
+
+    def joined(self, other: Coverage) -> Coverage:
+        """What ran in either of two runs of the same file."""
+        return Coverage(self.executable, self.lines | other.lines, self.decisions, self.outcomes | other.outcomes)
 
     @property
     def branches(self) -> int:
@@ -63,7 +69,8 @@ class Coverage:
 class Execution:
     """The file of a kernel, run once; :meth:`call` calls the function that it defines."""
 
-    def __init__(self, source: str, function: str, digits: int) -> None:
+    def __init__(self, source: str, function: str, digits: int, threads: int = 2) -> None:
+        """``threads`` is how many cores the file is told of; with 1 it does not find threadpoolctl either."""
         self.source, self.digits, self._name = source, digits, f"<exact {function} {next(_serial)}>"
         reading = read_exactly(source, function)
         code = compile(reading.tree, self._name, "exec")
@@ -71,7 +78,7 @@ class Execution:
         self.sha256 = hashlib.sha256(source.encode()).hexdigest()
         self.constants, self.parameters = reading.constants, reading.parameters
         with self._running():
-            found = modules()
+            found = modules(threads)
             self._space: dict[str, Any] = {"__name__": "kernelproof_exact", "__builtins__": self._builtins(found)}
             self._space |= {LITERAL: mpmath.mpf, DIVIDE: _divide, DIVIDE_INTO: _divide_into, POWER: _power, BRANCH: self._branch}
             exec(code, self._space)

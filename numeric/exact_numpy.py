@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -239,14 +240,46 @@ def _scalar(name: str) -> Callable[[Any], Any]:
     return call
 
 
-def modules() -> dict[str, Module]:
-    """What a kernel file may import, by name; constants are as exact as the working precision at the time of the call."""
+class _AtOnce:
+    """An executor whose threads are the caller's."""
+
+    def __init__(self, _: int) -> None:
+        pass
+
+    def submit(self, work: Callable[[], Any]) -> _AtOnce:
+        self._failure = None
+        try:
+            work()
+        except Exception as error:
+            self._failure = error
+        return self
+
+    def exception(self) -> Exception | None:
+        return self._failure
+
+
+class _NoLibraries:
+    """A controller of the threads of BLAS where there is no BLAS."""
+
+    def limit(self, **_: Any) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+def modules(threads: int = 1) -> dict[str, Module]:
+    """What a kernel file may import, by name; constants are as exact as the working precision at the time of the call.
+
+    With one thread there is no threadpoolctl.
+    """
     special = Module("scipy.special", {"erf": _unary(FUNCTIONS["erf"])})
     exact_math = {
         **{name: _scalar(name) for name in FUNCTIONS}, "inf": mpmath.inf, "nan": mpmath.nan, "pi": +mpmath.pi,
         "isfinite": lambda x: bool(mpmath.isfinite(exact(x).item())), "prod": math.prod,
     }
+    futures = Module("concurrent.futures", {"ThreadPoolExecutor": _AtOnce})
     return {
         "math": Module("math", exact_math), "numpy": Module("numpy", NUMPY), "scipy": Module("scipy", {"special": special}),
         "scipy.special": special, "ml_dtypes": Module("ml_dtypes", {"bfloat16": KINDS["bfloat16"]}),
+        "os": Module("os", {"getpid": lambda: 1, "cpu_count": lambda: threads}), "collections": Module("collections", {"deque": deque}),
+        "concurrent": Module("concurrent", {"futures": futures}), "concurrent.futures": futures,
+        **({"threadpoolctl": Module("threadpoolctl", {"ThreadpoolController": _NoLibraries})} if threads > 1 else {}),
     }

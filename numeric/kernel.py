@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kernelproof import __version__
-from kernelproof.numeric.kernel_file import error_bound_text, kernel_source
+from kernelproof.numeric.kernel_file import error_bound_text, kernel_source, licences_of
 from kernelproof.numeric.reference import reference, stored
 from kernelproof.numeric.rounding import FORMATS, Array, arithmetic_for
 from kernelproof.numeric.signature_variants import names_of, signature
@@ -93,8 +93,13 @@ class Kernel:
 
     @property
     def theorems(self) -> tuple[Statement, ...]:
-        """The theorems of the phase; ``licences`` of the derivation are those the form rests on."""
+        """The theorems of the phase; :attr:`licences` are those the form rests on."""
         return self.derivation.statements
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """Ids of the theorems that license the form: the derivation's and the schedule's."""
+        return licences_of(self.derivation, self.backend)
 
     @property
     def error_bound(self) -> ErrorBound:
@@ -124,7 +129,7 @@ class Kernel:
             "dtype": self.dtype,
             "derivation": self.derivation.fingerprint(),
             "source": fingerprint(self.source),
-            "licences": list(self.derivation.licences),
+            "licences": list(self.licences),
             "theorems": [found.id for found in self.theorems],
         }
 

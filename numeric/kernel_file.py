@@ -14,6 +14,7 @@ from kernelproof import __version__
 from kernelproof.numeric.forms import program_of
 from kernelproof.numeric.printer import ArrayPrinter, Code
 from kernelproof.numeric.rounding import FORMATS, ULPS
+from kernelproof.numeric.schedules.plan import Plan, plan_of
 from kernelproof.numeric.signature_variants import signature as signature_of
 from kernelproof.numeric.signatures import Signature
 from kernelproof.symbolic.phase import Derivation
@@ -34,6 +35,14 @@ def error_bound_text(dtype: str) -> str:
     )
 
 
+def licences_of(derivation: Derivation, backend: str) -> tuple[str, ...]:
+    """The theorems that license the form of a kernel: the derivation's, and those of its schedule."""
+    if backend != "numpy":
+        return derivation.licences
+    plan = plan_of(derivation, signature_of(derivation.phase, derivation.variant))
+    return tuple(dict.fromkeys((*derivation.licences, *(plan.licences if plan else ()))))
+
+
 def docstring(derivation: Derivation, backend: str, dtype: str) -> str:
     """The opening docstring of a kernel file."""
     variant = variant_text(derivation)
@@ -44,8 +53,8 @@ def docstring(derivation: Derivation, backend: str, dtype: str) -> str:
     lines += [f"    {text(clausal.lines[0].theorem.left)} = {text(clausal.kernel)}" for clausal in derivation.clauses]
     lines += ["Shapes:", *(f"    {shape}" for shape in signature.shapes)]
     lines += ["Licensed by:"]
-    if derivation.licences:
-        lines += [f"    {name}" for name in derivation.licences]
+    if licences := licences_of(derivation, backend):
+        lines += [f"    {name}" for name in licences]
     else:
         lines += ["    the definition itself"]
     lines += ["Theorems (proved for symbolic sizes over the real numbers):"]
@@ -62,28 +71,41 @@ def kernel_source(derivation: Derivation, dtype: str) -> str:
     """The NumPy kernel file of a derivation."""
     phase = derivation.phase
     signature = signature_of(phase, derivation.variant)
-    printer = ArrayPrinter(program_of(derivation.definition.name), "np", signature.unbatched, signature.optional)
-    outputs = printer.run()
+    plan = plan_of(derivation, signature) or _whole(derivation, signature)
     compute = "float32" if dtype in ("float16", "bfloat16") else dtype
-    head = [f'"""{docstring(derivation, "numpy", dtype)}\n"""', "", "import math", "", "import numpy as np"]
-    if printer.uses_erf:
-        head.append("from scipy.special import erf")
-    if phase == "positional":
-        head += ["", *dtype_lines(dtype)]
-    else:
-        head += ["", f"COMPUTE = np.{compute}"]
-    for helper in signature.helpers:
+    head = [f'"""{docstring(derivation, "numpy", dtype)}\n"""', "", *import_lines(plan)]
+    head += ["", *dtype_lines(dtype)] if phase == "positional" else ["", f"COMPUTE = np.{compute}"]
+    head += plan.constants
+    for helper in (*plan.helpers, *signature.helpers):
         head += ["", helper.replace("{np}", "np").rstrip()]
     steps = [
         *(_filled(line, phase, "np") for line in signature.before),
-        *(dtype_check("embedding", ("table",)) if phase == "embedding" else ()), *_steps_line(derivation), *printer.lines,
-        *result_lines(derivation, signature, outputs, "np"),
+        *(dtype_check("embedding", ("table",)) if phase == "embedding" else ()), *_steps_line(derivation), *plan.lines,
         *_return_lines(phase, signature),
     ]
     # overflow and the like are part of the arithmetic: exp(-inf) is 0, and x / inf as well
     body = [*argument_lines(signature, phase, "np"), 'with np.errstate(all="ignore"):', *(f"    {line}" for line in steps)]
     function = [f"def {phase}({signature.call}):", *(f"    {line}" for line in body)]
     return sealed("\n".join((*head, "", "", *function)) + "\n")
+
+
+def _whole(derivation: Derivation, signature: Signature) -> Plan:
+    """No schedule: one operation after the other on whole arrays."""
+    printer = ArrayPrinter(program_of(derivation.definition.name), "np", signature.unbatched, signature.optional)
+    outputs = printer.run()
+    lines = (*printer.lines, *result_lines(derivation, signature, outputs, "np"))
+    return Plan(lines, imports=("from scipy.special import erf",) if printer.uses_erf else ())
+
+
+def import_lines(plan: Plan) -> list[str]:
+    """Imports in the order of ``isort``: the standard library, then the others, then what may be missing."""
+    wanted = dict.fromkeys(("import math", *plan.imports, "import numpy as np"))
+    optional = [line for line in wanted if line.startswith("try:")]
+    plain = [line for line in wanted if line not in optional]
+    outside = [line for line in plain if line.split()[1].partition(".")[0] in ("numpy", "scipy")]
+    own = sorted((line for line in plain if line not in outside), key=lambda line: (line.startswith("from"), line))
+    outside.sort(key=lambda line: (line.startswith("from"), line))
+    return [*own, "", *outside, *(part for line in optional for part in ("", line))]
 
 
 def _return_lines(phase: str, signature: Signature) -> list[str]:

@@ -20,5 +20,5 @@ def execute(arguments: argparse.Namespace) -> int:
     source, certificate = kernel.save(arguments.output)
     print(f"kernel       {source}")
     print(f"certificate  {certificate}")
-    print(f"licensed by  {', '.join(kernel.derivation.licences) or 'the definition itself'}")
+    print(f"licensed by  {', '.join(kernel.licences) or 'the definition itself'}")
     return 0
