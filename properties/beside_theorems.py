@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from kernelproof.properties.cache import cache_properties
 from kernelproof.properties.decoding import decoding_properties
 from kernelproof.properties.model import Property
 from kernelproof.properties.neighbours import neighbour_properties
@@ -16,6 +17,7 @@ from kernelproof.properties.whole_range import range_of_the_format
 FAMILIES: tuple[Callable[[str, Mapping[str, object]], list[Property]], ...] = (
     weight_properties,
     decoding_properties,
+    cache_properties,
     path_properties,
     neighbour_properties,
     range_properties,

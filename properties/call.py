@@ -20,6 +20,9 @@ from kernelproof.properties.model import Inputs
 from kernelproof.properties.shapes import PhaseShape
 from kernelproof.properties.values import Array
 
+#: options of attention that bring earlier keys and values; the result is then (result, all keys, all values)
+CACHE = ("past_k", "past_v")
+
 
 class TargetRaised(Exception):
     """The target failed on a valid input: it raised, or returned something that is no array."""
@@ -132,7 +135,7 @@ class Call:
         """What a kernel returned, as one part for each gradient; one gradient alone need not stand in a tuple."""
         wanted = self.shape.gradients
         if not wanted:
-            return (result,)
+            return (result,) if CACHE[0] not in shown.options else self._cached(result, shown)
         slots = gradient_slots(self.shape)
         if not isinstance(result, (tuple, list)):
             if len(slots) == 1 and result is not None:
@@ -150,6 +153,12 @@ class Call:
                 raise TargetRaised(f"returned {_kind(part)} for the gradients of {slot}, expected {wanted_text}", shown)
             parts += [part[member] for member in members]
         return tuple(parts)
+
+    @staticmethod
+    def _cached(result: Any, shown: Inputs) -> tuple[Any, ...]:
+        if not isinstance(result, (tuple, list)) or len(result) != 1 + len(CACHE):
+            raise TargetRaised(f"returned {_kind(result)} for a call with {CACHE[0]}, expected (result, all keys, all values)", shown)
+        return tuple(result)
 
     def _guarded(self, positional: list[Any], options: dict[str, Any], shown: Inputs) -> Any:
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kernelproof.properties.capabilities import everything
+from kernelproof.properties.capabilities import cache_of, everything
 from kernelproof.properties.mutants.parts import Right, Wrong
 from kernelproof.properties.right_libraries import ALL_TYPES, RIGHT_LIBRARIES, RightLibrary
 from kernelproof.properties.shapes import forward_of, phase_shape
@@ -54,7 +54,8 @@ class Trial:
 def numpy_target(function: Callable[..., Any], phase: str, variant: Mapping[str, object]) -> Target:
     """A NumPy kernel that takes all that its phase has."""
     chosen = check_variant(forward_of(phase), variant)
-    return memory_target(function, phase=phase, variant=chosen, supports=sorted(everything(phase_shape(phase, chosen))))
+    shape = phase_shape(phase, chosen)
+    return memory_target(function, phase=phase, variant=chosen, supports=sorted({*everything(shape), *cache_of(shape, function)}))
 
 
 def wrong_trials(kernels: Sequence[Wrong]) -> list[Trial]:

@@ -1,6 +1,6 @@
 """What a target can take: read from its signature, or declared by its user.
 
-A capability is the name of an option, or one of nine that no signature shows:
+A capability is the name of an option (of attention also ``past_k`` and ``past_v``), or one of nine that no signature shows:
 
 - ``mask_bool``, ``mask_float``: kinds of mask; ``mask`` alone means both;
 - ``empty``: axes of length 0 under a reduction (no keys, no features). Off unless the kernel is generated or it is
@@ -18,9 +18,10 @@ Cannot see: a function written in C without a signature is taken to have the req
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
+from kernelproof.properties.call import CACHE
 from kernelproof.properties.shapes import PhaseShape
 from kernelproof.symbolic.errors import InputError
 
@@ -29,7 +30,7 @@ MASKS = frozenset({"mask_bool", "mask_float"})
 
 
 def everything(shape: PhaseShape) -> frozenset[str]:
-    """All that a target of the phase may be able to do."""
+    """All that a target of the phase may be able to do, but for a cache."""
     more = {"narrow_ids"} if any(tensor.below for tensor in shape.tensors) else set()
     more |= {"zero_scale"} if "scale" in shape.options else set()
     return frozenset({*shape.options, "empty", *more, *ASSUMED, *(MASKS if "mask" in shape.options else ())})
@@ -68,11 +69,20 @@ def capabilities_of(
         return declared(name, supports, shape)
     # an option that is one of the leading positional arguments is taken already
     free = keywords - {p.name for p in by_position[:wanted]}
-    return _with_mask_kinds({option for option in shape.options if any_keyword or option in free} | ASSUMED)
+    # a function that takes any keyword may well know nothing of a cache
+    named = {option for option in shape.options if any_keyword or option in free} | (set(cache_of(shape)) & free)
+    return _with_mask_kinds(named | ASSUMED)
+
+
+def cache_of(shape: PhaseShape, function: Callable[..., object] | None = None) -> tuple[str, ...]:
+    """The options for earlier keys and values that kernels of the phase may have; with a function, if its signature has them."""
+    if shape.phase != "attention" or (function is not None and not set(CACHE) <= set(inspect.signature(function).parameters)):
+        return ()
+    return CACHE
 
 
 def declared(name: str, supports: Sequence[str], shape: PhaseShape) -> frozenset[str]:
-    known = everything(shape)
+    known = everything(shape) | set(cache_of(shape))
     for word in supports:
         if word.removeprefix("-") not in known:
             raise InputError(

@@ -21,7 +21,7 @@ from tabulate import tabulate
 from kernelproof.numeric.gradient_reference import gradient_reference
 from kernelproof.numeric.kernel import generate
 from kernelproof.properties.call import Call, TargetRaised
-from kernelproof.properties.capabilities import everything
+from kernelproof.properties.capabilities import cache_of, everything
 from kernelproof.properties.model import Case, Inputs, MaskRecipe, Recipe, Setting, build
 from kernelproof.properties.mutants.gradient_parts import right_gradient
 from kernelproof.properties.mutants.parts import Kernel, Wrong
@@ -141,7 +141,8 @@ def _generated(phase: str, variant: dict[str, object], seed: int) -> dict[str, b
 
 def _killed(mutant: Wrong, seed: int) -> Kill:
     chosen = check_variant(forward_of(mutant.phase), mutant.variant)
-    features = sorted(everything(phase_shape(mutant.phase, chosen)))
+    shape = phase_shape(mutant.phase, chosen)
+    features = sorted({*everything(shape), *cache_of(shape, mutant.function)})
     target = memory_target(mutant.function, phase=mutant.phase, variant=chosen, supports=features)
     profile = replace(PROFILES[mutant.profile], shrink_seconds=0.0)
     setting = Setting(mutant.phase, chosen, DTYPE, target.capabilities, profile)

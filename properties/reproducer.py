@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from kernelproof.properties import values, views
-from kernelproof.properties.call import call_text, gradient_slots
+from kernelproof.properties.call import CACHE, call_text, gradient_slots
 from kernelproof.properties.literals import MOST_LITERALS, literal, packed, type_text, wrapped
 from kernelproof.properties.model import Case, Finding, Inputs, dtype_named
 from kernelproof.properties.targets import Target
@@ -45,7 +45,9 @@ def raised_finding(text: str, inputs: Inputs, case: Case) -> Finding:
     """The finding for a target that raised, or returned no array."""
     call = call_text(case.shape, inputs)
     if case.shape.gradients:
-        return _raised_gradients(text, inputs, case, call)
+        return _raised_parts(text, inputs, call, len(gradient_slots(case.shape)), len(case.shape.gradients), "all gradients")
+    if CACHE[0] in inputs.options:
+        return _raised_parts(text, inputs, call, 1 + len(CACHE), 1 + len(CACHE), "the result, all keys and all values")
     script = f"""\
 try:
     result = {call}
@@ -64,9 +66,8 @@ except BaseException as error:
     )
 
 
-def _raised_gradients(text: str, inputs: Inputs, case: Case, call: str) -> Finding:
-    """The same for a gradient kernel, whose result is a tuple of arrays, perhaps with a mapping in it."""
-    slots = len(gradient_slots(case.shape))
+def _raised_parts(text: str, inputs: Inputs, call: str, slots: int, leaves: int, expected: str) -> Finding:
+    """The same for a kernel whose result is a tuple of arrays, perhaps with a mapping in it."""
     script = f"""\
 def leaves(part):
     return [leaf for one in part.values() for leaf in leaves(one)] if isinstance(part, dict) else [part]
@@ -74,18 +75,18 @@ try:
     result = {call}
     parts = list(result) if isinstance(result, (tuple, list)) else [result]
     arrays = [np.asarray(leaf) for part in parts for leaf in leaves(part)]
-    right = len(parts) == {slots} and len(arrays) == {len(case.shape.gradients)} and all(array.dtype.kind in "fiubV" for array in arrays)
-    observed = "all gradients" if right else f"returned {{result!r}}"
+    right = len(parts) == {slots} and len(arrays) == {leaves} and all(array.dtype.kind in "fiubV" for array in arrays)
+    observed = {expected!r} if right else f"returned {{result!r}}"
 except BaseException as error:
     observed = f"raised {{type(error).__name__}}: {{error}}\""""
     return Finding(
         ok=False,
         observed=text,
-        expected="all gradients",
+        expected=expected,
         message=f"the target {text}",
         inputs=inputs,
         script=script,
-        assertion='observed == "all gradients"',
+        assertion=f"observed == {expected!r}",
     )
 
 

@@ -26,9 +26,9 @@ import numpy as np
 from kernelproof import __version__
 from kernelproof.properties import adapters
 from kernelproof.properties.call import Call, as_array, one_line
-from kernelproof.properties.capabilities import capabilities_of, declared, everything
+from kernelproof.properties.capabilities import cache_of, capabilities_of, declared, everything
 from kernelproof.properties.model import dtype_named
-from kernelproof.properties.shapes import is_vjp, phase_shape
+from kernelproof.properties.shapes import PhaseShape, is_vjp, phase_shape
 from kernelproof.symbolic.errors import InputError
 
 BACKENDS = ("numpy", "cupy")
@@ -195,10 +195,15 @@ def _generated(
         attribute=phase,
         phase=phase,
         variant=dict(variant),
-        capabilities=_on(backend, everything(shape) if supports is None else declared(spec, supports, shape)),
+        capabilities=_on(backend, _all_of(shape, backend) if supports is None else declared(spec, supports, shape)),
         backend=backend,
         options={"backend": backend, "dtype": dtype, **variant},
     )
+
+
+def _all_of(shape: PhaseShape, backend: str) -> frozenset[str]:
+    """What a generated kernel can do; with a cache in NumPy alone."""
+    return everything(shape) | set(cache_of(shape) if backend == "numpy" else ())
 
 
 def _module_from_file(spec: str, path: Path) -> ModuleType:

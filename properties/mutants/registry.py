@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernelproof.properties.mutants import (
     attention,
     blocks,
+    caches,
     gradient_blocks,
     gradient_rows,
     gradients,
@@ -19,7 +20,7 @@ from kernelproof.properties.mutants.parts import Wrong
 
 WRONG: tuple[Wrong, ...] = (
     *attention.WRONG, *blocks.WRONG, *rows.WRONG, *tables.WRONG, *paths.WRONG, *variants.WRONG, *gradients.WRONG, *gradient_rows.WRONG,
-    *gradient_blocks.WRONG, *unseen.WRONG, *sinks_and_gates.WRONG,
+    *gradient_blocks.WRONG, *unseen.WRONG, *sinks_and_gates.WRONG, *caches.WRONG,
 )
 #: the five that the first user is shown
 SHOWN = (

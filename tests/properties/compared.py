@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from kernelproof.properties.beside_theorems import compared_calls
 from kernelproof.properties.call import Call
-from kernelproof.properties.capabilities import everything
+from kernelproof.properties.capabilities import cache_of, everything
 from kernelproof.properties.model import Case, Finding, Property, Setting
 from kernelproof.properties.mutants.registry import WRONG
 from kernelproof.properties.profiles import PROFILES
@@ -30,7 +30,8 @@ def of(phase: str, name: str, **variant: object) -> Property:
 def setting_of(phase: str, dtype: str = "float32", without: frozenset[str] = frozenset(), **variant: object) -> Setting:
     chosen = check_variant(phase, variant)
     profile = replace(PROFILES["quick"], shrink_seconds=0.3)
-    return Setting(phase, chosen, dtype, everything(phase_shape(phase, chosen)) - {"empty"} - without, profile)
+    shape = phase_shape(phase, chosen)
+    return Setting(phase, chosen, dtype, (everything(shape) | set(cache_of(shape))) - {"empty"} - without, profile)
 
 
 def judge(
