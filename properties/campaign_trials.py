@@ -91,6 +91,7 @@ def right_trials(kernels: Sequence[Right], dtypes: Sequence[str] = ALL_TYPES) ->
         Trial("right", kernel.phase, kernel.style, dtype, make(kernel), kernel.variant)
         for kernel in kernels
         for dtype in (("float32",) if kernel.phase == "positional" else dtypes)
+        if dtype in kernel.dtypes
     ]
 
 

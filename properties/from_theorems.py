@@ -22,6 +22,7 @@ from hypothesis.strategies import DrawFn
 from kernelproof.numeric.formal import formal
 from kernelproof.numeric.forms import free_shifts
 from kernelproof.numeric.interpret import Approx, Interpreter, size_value
+from kernelproof.numeric.program import Program
 from kernelproof.numeric.reference import wide
 from kernelproof.numeric.rounding import arithmetic_for
 from kernelproof.numeric.statements import StatementProgram, is_testable, statement_program
@@ -175,7 +176,8 @@ def _check_statement(call: Call, case: Case, setting: Setting, derivation: Deriv
         sizes["h"] = sizes["cosines"]
     dtype, on = wide(setting.dtype), arithmetic_for(setting.dtype, wide(setting.dtype))
     arrays: dict[str, Any] = {**given.inputs, **inputs.extras}
-    handler = _Target(call, case, setting, derivation, Inputs(inputs.tensors, options, inputs.extras), given.inputs)
+    shown = Inputs(inputs.tensors, options, inputs.extras)
+    handler = _Target(call, case, setting, derivation, shown, given.inputs, nests_calls(program.equation))
     run = Interpreter(on, dtype, sizes, arrays, None, free_shifts(), handler)
     held = _conditions(program, Interpreter(on, dtype, sizes, arrays, None, free_shifts()))
     try:
@@ -186,6 +188,18 @@ def _check_statement(call: Call, case: Case, setting: Setting, derivation: Deriv
     bound = np.where(np.broadcast_to(held, np.broadcast_shapes(held.shape, bound.shape)), bound, np.inf)
     finding = within(left.value, right.value, bound, inputs, f"{statement.id}: the left side")
     return finding if finding.ok else handler.convict(finding)
+
+
+def nests_calls(program: Program) -> bool:
+    """Whether the result of a call goes into the arguments of another."""
+    from_call: set[int] = set()
+    for number, operation in enumerate(program.operations):
+        used = any(ref.value in from_call for ref in operation.operands)
+        if used and operation.kind == "call":
+            return True
+        if used or operation.kind == "call":
+            from_call.add(number)
+    return False
 
 
 def _conditions(program: StatementProgram, run: Interpreter) -> Any:
@@ -199,14 +213,14 @@ class _Target:
     """The kernel under test as a value of the program: arguments rounded to its dtype, their rounding carried into the bound."""
 
     def __init__(
-        self, call: Call, case: Case, setting: Setting, derivation: Derivation, inputs: Inputs, plain: Mapping[str, Any]
+        self, call: Call, case: Case, setting: Setting, derivation: Derivation, inputs: Inputs, plain: Mapping[str, Any], nested: bool
     ) -> None:
         self._call, self._case, self._setting, self._derivation = call, case, setting, derivation
-        self._inputs, self._plain = inputs, plain
+        self._inputs, self._plain, self._nested = inputs, plain, nested
         self._witness: Finding | None = None
 
     def __call__(self, function: str, arguments: Mapping[str, Approx], sizes: Mapping[str, int]) -> Approx:
-        shown = present(self._case, self._setting, arguments, sizes, self._inputs, self._plain)
+        shown = present(self._case, self._setting, arguments, sizes, self._inputs, self._plain, self._nested)
         if not all(np.isfinite(array.astype(np.float64)).all() for array in shown.tensors.values()):
             # what the statement asks for does not fit into the format: nothing can be concluded
             raise Unfinished(Finding(ok=True, vacuous=True, message="an argument overflows the format under test"))

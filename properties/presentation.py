@@ -38,8 +38,9 @@ def present(
     sizes: Mapping[str, int],
     inputs: Inputs,
     plain: Mapping[str, Any],
+    nested: bool = False,
 ) -> Shown:
-    """The call that a statement asks for."""
+    """The call that a statement asks for. ``nested``: an argument may come from another call, whose error is the target's, not ours."""
     dtype = dtype_named(setting.dtype)
     options = dict(inputs.options)
     tensors: dict[str, Array] = {}
@@ -51,7 +52,7 @@ def present(
             continue
         with np.errstate(over="ignore"):
             tensors[tensor.name] = argument.value.astype(dtype)
-        errors[tensor.name] = _rounding(tensors[tensor.name], argument, setting.dtype)
+        errors[tensor.name] = _rounding(tensors[tensor.name], argument, setting.dtype, nested)
     tensors |= _with_equal_lead(case, tensors)
     for name in SCALARS:
         if name in arguments and float(arguments[name].value) != float(plain[name]):
@@ -76,10 +77,10 @@ def _with_equal_lead(case: Case, tensors: Mapping[str, Array]) -> dict[str, Arra
     }
 
 
-def _rounding(rounded: Array, argument: Approx, dtype: str) -> Array:
-    """|rounded − meant|: the rounding to the dtype, and what the wide arithmetic itself lost on the way."""
+def _rounding(rounded: Array, argument: Approx, dtype: str, nested: bool) -> Array:
+    """|rounded − meant|: the rounding to the dtype, and what the wide arithmetic, or the target in an inner call, lost on the way."""
     compute = FORMATS["float32" if dtype in ("float16", "bfloat16") else dtype]
-    lost = 2 * argument.error * (float(np.finfo(argument.value.dtype).eps) / compute.unit)
+    lost = argument.error if nested else 2 * argument.error * (float(np.finfo(argument.value.dtype).eps) / compute.unit)
     with np.errstate(invalid="ignore"):
         return np.where(
             np.isfinite(argument.error), np.abs(rounded.astype(argument.value.dtype) - argument.value) + lost, np.inf

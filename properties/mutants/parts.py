@@ -37,7 +37,9 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Right:
-    """A right kernel. ``wholly`` tries all properties on it, not only those that depend on the style; ``standard`` the longer search."""
+    """A right kernel. ``wholly`` tries all properties on it, not only those that depend on the style; ``standard`` the longer search;
+    ``dtypes`` are the formats in which it is right: one that computes in 16 bits where its inputs have 16 is not.
+    """
 
     style: str
     phase: str
@@ -45,6 +47,7 @@ class Right:
     variant: dict[str, object] = field(default_factory=dict)
     wholly: bool = False
     standard: bool = False
+    dtypes: tuple[str, ...] = ("float32", "float64", "float16", "bfloat16")
 
 
 def wide(*arrays: Any) -> tuple[Any, ...]:

@@ -176,7 +176,7 @@ RIGHT = (
     *right_attention.RIGHT,
     *right_variants.RIGHT,
     Right("take", "embedding", lambda ids, table: np.take(table, ids, axis=0), wholly=True),
-    Right("one-hot product", "embedding", _one_hot),
+    Right("one-hot product", "embedding", _one_hot, dtypes=("float32", "float64", "float16")),  # NumPy gives float32 for bfloat16
     *(
         Right(f"{name} recipe in {dtype.__name__}", "positional", positional(angles=recipe(dtype)))
         for name, recipe in (("exponential", _exponential_recipe), ("power", _power_recipe))
@@ -186,7 +186,7 @@ RIGHT = (
     Right("halves", "positional", positional(layout=_joined), {"layout": "halves"}),
     Right("complex turn", "rotary", _complex_turn),
     Right("rotate half", "rotary", _rotate_half, wholly=True),
-    Right("angles in float32", "rotary", rotary(angles=_power_recipe(np.float32))),
+    Right("angles in float32", "rotary", rotary(angles=_power_recipe(np.float32)), dtypes=("float32", "float16", "bfloat16")),
     Right("interleaved", "rotary", rotary(pairs=_pairs, merge=_woven), {"layout": "interleaved"}),
     Right("textbook", "softmax", softmax(_textbook), wholly=True, standard=True),
     Right("reciprocal", "softmax", softmax(_reciprocal)),

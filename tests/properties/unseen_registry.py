@@ -92,7 +92,7 @@ def _block_back(x: Any, params: Any, grad_out: Any, *, n_heads: int, causal: boo
 
 #: what the unseen wrong kernels differ from in one thing
 BASES = tuple(
-    Right("base of the unseen", phase, function, variant)
+    Right("base of the unseen", phase, function, variant, dtypes=("float32", "float64"))  # they compute in the type that they are given
     for phase, function, variant in (
         ("embedding", lambda ids, table: table[ids], {}),
         ("positional", _positional, {}),
