@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelproof.numeric.statements import is_testable
+from kernelproof.numeric.kernel import generate
+from kernelproof.numeric.statements import is_testable, statement_program
 from kernelproof.properties import from_theorems
 from kernelproof.properties.call import Call
 from kernelproof.properties.capabilities import everything
-from kernelproof.properties.from_theorems import theorem_properties
+from kernelproof.properties.from_theorems import nests_calls, theorem_properties
 from kernelproof.properties.masking import masking_properties
 from kernelproof.properties.model import Case, Extra, Finding, MaskRecipe, Property, Recipe, Setting, build
 from kernelproof.properties.mutants import parts
@@ -243,3 +244,35 @@ def test_a_single_column_does_not_become_none() -> None:
 
     found = verify(table, phase="positional", profile="quick", seed=4)
     assert {row.id for row in found.properties if row.verdict == "fail"} == set(), str(found)
+
+
+# -- a call inside a call -------------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_group_law_of_rotations_puts_a_result_into_another_call() -> None:
+    found = [
+        statement.id
+        for phase in phases()
+        for statement in derive(phase).statements
+        if is_testable(statement) and nests_calls(statement_program(derive(phase).definition.name, statement.id).equation)
+    ]
+    assert found == ["rotary.group"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_rounding_of_an_inner_result_is_carried_into_the_bound(dtype: str) -> None:
+    pytest.importorskip("ml_dtypes")
+
+    def turned(x: Any, *, base: float = 10000.0, start: float = 0) -> Any:
+        (wide,) = parts.wide(x)
+        angle = np.tile(parts.angles(x.shape[-2], x.shape[-1], base, start), 2)
+        one, two = parts.halves(wide)
+        other = np.concatenate([-two, one], -1)
+        return (wide * np.cos(angle).astype(wide.dtype) + other * np.sin(angle).astype(wide.dtype)).astype(x.dtype)
+
+    # an entry far below its partner: what the partner's storage lost shows in it
+    turns = tuple(Extra(name, "offset", recipe=Recipe("constant", by)) for name, by in (("a", 1), ("b", 2)))
+    case = case_of("rotary", {"n": 3, "h": 2, "d": 4}, dtype=dtype, extras=turns)
+    assert all(check("rotary.group", turned, replace(case, seed=seed)).ok for seed in range(200))
+    wrong = EveryOther(generate("rotary", dtype=dtype), 1)
+    assert not check("rotary.group", lambda *given, **options: wrong(*given, **options).astype(given[0].dtype), case).ok
