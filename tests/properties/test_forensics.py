@@ -84,18 +84,34 @@ def test_a_coarse_function_is_given_its_units() -> None:
     assert any(told.changes.startswith("exp=") for told in found.explanations), str(found)
 
 
-def test_candidates_are_coarser_in_one_field() -> None:
+def test_candidates_are_coarser_in_one_field_or_in_a_whole_softmax() -> None:
     made = [found.changes() for found in candidates(default_precision("float32"))]
     assert "products=tfloat32" in made and "probability=float8_e4m3" in made and "score=bfloat16" in made
-    assert all("," not in changes and "float64" not in changes for changes in made) and len(made) == len(set(made))
+    assert not any("float64" in changes for changes in made) and len(made) == len(set(made))
+    assert {changes for changes in made if "," in changes} == {"score=bfloat16,probability=bfloat16", "score=float16,probability=float16"}
     assert "compute=float32" in [found.changes() for found in candidates(default_precision("float64"))]
     assert not [found for found in candidates(read_precision("compute=bfloat16", "float32")) if found.compute == "float16"]
 
 
 def test_changes_in_words() -> None:
+    assert in_words("score=float16,probability=float16") == "scores kept in float16, weights kept in float16"
     assert in_words("score=bfloat16") == "scores kept in bfloat16" and in_words("erf=16") == "erf accurate to 16 ulp only"
 
 
 def test_a_precision_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(InputError, match="reading precision 'colour=red'"):
         kernelproof.verify(unscaled, phase="attention", precision="colour=red")
+
+
+def softmax_gradient_in_half(x: Any, grad_out: Any) -> Any:
+    e = np.exp(x - x.max(-1, keepdims=True, initial=-np.inf))
+    p = (e / e.sum(-1, keepdims=True)).astype(np.float16).astype(np.float32)
+    return (p * (grad_out - (p * grad_out).sum(-1, keepdims=True)),)
+
+
+def test_a_gradient_is_explained_too() -> None:
+    found = _found(softmax_gradient_in_half, "softmax.vjp")
+    assert found.property_id == "softmax.vjp.matches_definition" and found.input == "x" and found.terms == {}
+    assert "the gradient of x, at [" in str(found) and "which allows for" not in str(found)
+    assert any("float16" in one.changes for one in found.explanations)
+    assert _found(lambda x, grad_out: (grad_out,), "softmax.vjp").explanations == ()
