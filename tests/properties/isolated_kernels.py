@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kernelproof.properties import isolation
-from kernelproof.properties.isolation import IsolatedCall, isolated_target
+from kernelproof.properties import remote
+from kernelproof.properties.isolation import isolated_target
 from kernelproof.properties.model import Case, Finding, Property, Setting, build
 from kernelproof.properties.profiles import PROFILES
 from kernelproof.properties.reproducer import reproducer
@@ -80,8 +80,8 @@ def isolated(folder: Path, source: str, limits: Limits = LIMITS) -> Iterator[Tar
         yield target
 
 
-def remote_of(target: Target) -> isolation.Remote:
-    assert isinstance(target.call, IsolatedCall) and target.call.remote is not None
+def remote_of(target: Target) -> remote.Remote:
+    assert isinstance(target.call, remote.IsolatedCall) and target.call.remote is not None
     return target.call.remote
 
 
