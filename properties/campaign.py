@@ -4,12 +4,16 @@ What it does: tries every registered wrong kernel, every right one in every dtyp
 table. A wrong kernel is tried until a property convicts it, in the profile that its row names, then in ``standard``; a right one on all
 properties of its phase. The examples of a seed are drawn once for all kernels of a phase, variant and dtype. Guarantees: rows stand in the
 order of the registries; Ctrl-C writes the table of what was run; with ``--record`` a later call goes on where this one ended; what was
-not run is not in the table. Cannot see: whether the source changed since the record was begun.
+not run is not in the table; every row of a record says of which source it is, and the table counts the sources. Cannot see: whether a
+change of the source matters to a row.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
+import hashlib
+import importlib
 import json
 import sys
 import time
@@ -19,6 +23,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from typing import TextIO, cast
 
 from threadpoolctl import threadpool_limits
 
@@ -45,13 +50,14 @@ from kernelproof.properties.verify import versions
 from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.registry import check_variant
 
+LAYERS = ("symbolic", "numeric", "properties")
 LIBRARIES = ("torch", "jax", "onnx", "onnxruntime", "ml_dtypes")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """One trial under one seed. Of a wrong kernel: the property that convicted it, after so many examples. Of a right one: what was not a
-    pass, and how many properties were tried. ``unusable`` says why it could not be run.
+    pass, and how many properties were tried. ``unusable`` says why it could not be run; ``source`` which source of ours did it.
     """
 
     key: str
@@ -65,6 +71,7 @@ class Outcome:
     inconclusive: tuple[str, ...] = ()
     errors: tuple[tuple[str, str], ...] = ()
     unusable: str = ""
+    source: str = ""
 
 
 class Examples:
@@ -142,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", action="append", default=[], help="right kernels in this dtype alone; may be repeated")
     parser.add_argument("--right", default=FOLDER, help=f"the folder that registers the right NumPy kernels (default: {FOLDER})")
     parser.add_argument("--table", action="store_true", help="run nothing; write the table of what the record holds")
-    parser.add_argument("--record", help="JSON lines: what was run is read from there and added to it")
+    parser.add_argument("--record", help="JSON lines, compressed if it ends in .gz: what was run is read from there and added to it")
     parser.add_argument("-o", "--output", help="the Markdown file (default: standard output)")
     return parser
 
@@ -175,14 +182,33 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def source() -> str:
+    """A short name for the source of the layers that decide a trial."""
+    digest = hashlib.sha256()
+    folders = [Path(getattr(importlib.import_module(f"kernelproof.{layer}"), "__file__", "")).parent for layer in LAYERS]
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _opened(path: Path, mode: str) -> TextIO:
+    """The record; one called ….gz is compressed."""
+    if path.suffix == ".gz":
+        return cast(TextIO, gzip.open(path, f"{mode}t", encoding="utf-8"))
+    return path.open(mode, encoding="utf-8")
+
+
 def _recorded(path: Path, header: dict[str, str]) -> dict[tuple[str, int], Outcome]:
     """What a record holds; InputError where it was made with other versions."""
     done: dict[tuple[str, int], Outcome] = {}
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"versions": header}) + "\n", encoding="utf-8")
+        with _opened(path, "w") as file:
+            file.write(json.dumps({"versions": header}) + "\n")
         return done
-    first, *lines = path.read_text(encoding="utf-8").splitlines()
+    with _opened(path, "r") as file:
+        first, *lines = file.read().splitlines()
     if json.loads(first).get("versions") != header:
         raise InputError(f"reading the record {str(path)!r}: it was made with other versions; move it away to begin anew")
     for line in lines:
@@ -206,13 +232,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"kernelproof: {error}", file=sys.stderr)
         return 2
+    here = source()
     total, before = sum((trial.key, seed) not in done for trial in trials for seed in range(arguments.seeds)), len(done)
     try:
         with threadpool_limits(1), keeping_references():
             for found in run([] if arguments.table else trials, range(arguments.seeds), dict(done)):
-                done[found.key, found.seed] = found
+                done[found.key, found.seed] = found = replace(found, source=here)
                 if record:
-                    with record.open("a", encoding="utf-8") as file:
+                    with _opened(record, "a") as file:
                         file.write(json.dumps(asdict(found)) + "\n")
                 bad = "unusable" if found.unusable else "ALARM" if found.alarms else "ERROR" if found.errors else found.convicted_by or ""
                 place = f"{len(done) - before}/{total}, {time.perf_counter() - began:.0f} s, seed {found.seed}"

@@ -40,7 +40,8 @@ def campaign_table(
         "Made by `make nightly-power`, that is `python -m kernelproof.properties.campaign`; do not edit. A wrong kernel is tried with the "
         "profile that its row names, and with `standard` where that does not see it, until a property convicts it; a right one with "
         "`quick` on all properties of its phase. Times are not limited, so that a busy machine changes nothing.",
-        "Versions: " + ", ".join(f"{name} {value}" for name, value in versions.items()) + f". Seeds asked for: {seeds}.",
+        "Versions: " + ", ".join(f"{name} {value}" for name, value in versions.items()) + f". Seeds asked for: {seeds}."
+        + _sources(outcomes),
         _summary(wrong, right, library, found, strict),
         "## Wrong kernels",
         "Author: a row `Bnn` of the catalogue of real bugs, `own`, or `unseen`: by someone who had not seen the suite. Examples: the "
@@ -63,6 +64,13 @@ def campaign_table(
     if left:
         parts += ["## Not run", _lines(left)]
     return "\n\n".join(parts) + "\n", not survived and not unknown
+
+
+def _sources(outcomes: Sequence[Outcome]) -> str:
+    """Of how many versions of our source the rows are."""
+    counts = Counter(one.source for one in outcomes if one.source)
+    told = ", ".join(f"{name}: {count}" for name, count in sorted(counts.items()))
+    return f" Rows by the source of ours that made them: {told}." if told else ""
 
 
 #: kernels without time that are named one by one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from kernelproof.properties import campaign
-from kernelproof.properties.campaign import main, outcome
+from kernelproof.properties.campaign import main, outcome, source
 from kernelproof.properties.campaign_table import campaign_table
 from kernelproof.properties.campaign_trials import FOLDER, Trial, library_trials, right_trials, wrong_trials
 from kernelproof.properties.mutants.parts import Right, Wrong
@@ -131,3 +132,17 @@ def test_a_generated_kernel_is_right() -> None:
     (trial,) = [one for one in library_trials() if one.title == "generated:softmax" and one.dtype == "float32"]
     found = outcome(trial, 0)
     assert (found.alarms, found.errors) == ((), ()) and found.tried
+
+
+def test_a_compressed_record_goes_on_and_the_table_names_the_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record, page = tmp_path / "power.jsonl.gz", tmp_path / "power.md"
+    asked = ["--seeds", "1", "--phase", "softmax", "--only", "library", "--dtype", "float32", "--record", str(record), "-o", str(page)]
+    main(asked)
+    ran = capsys.readouterr().err
+    assert "1/" in ran and "generated:softmax" in ran
+    main(asked)
+    assert capsys.readouterr().err == ""  # nothing left to run
+    assert f"Rows by the source of ours that made them: {source()}: " in page.read_text(encoding="utf-8")
+    with gzip.open(record, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file][1:]
+    assert rows and {row["source"] for row in rows} == {source()}
