@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from kernelproof import __version__
-from kernelproof.numeric.instance import check_derivation
-from kernelproof.numeric.kernel import Kernel, generate
-from kernelproof.numeric.rechecking import replayed
-from kernelproof.numeric.samples import sample_call
+from kernelproof.numeric.instance import check_statement
+from kernelproof.numeric.kept_kernels import Wanted
+from kernelproof.numeric.kernel import Kernel, generated_anew, require_generable
+from kernelproof.numeric.rechecking import as_derivation, replayed, statements_of
+from kernelproof.numeric.rounding import Array
+from kernelproof.numeric.samples import sample_call, with_gradient
 from kernelproof.numeric.validation import validate
 from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.registry import check_variant
@@ -30,6 +32,8 @@ from kernelproof.symbolic.serialise import fingerprint
 FORMAT = "kernelproof certificate 1"
 FIELDS = ("format", "version", "phase", "variant", "backend", "dtype", "derivation", "source", "licences", "theorems", "file")
 KINDS = {"variant": dict, "licences": list, "theorems": list}
+#: only in the certificate of a gradient kernel
+VJP = "vjp"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def read(path: Path) -> dict[str, Any]:
     if missing:
         raise InputError(f"checking {path}: the fields {', '.join(missing)} are missing; give a NAME.certificate.json that generate wrote")
     wrong = [name for name in FIELDS if not isinstance(data[name], KINDS.get(name, str))]
+    wrong += [VJP] if not isinstance(data.get(VJP, False), bool) else []
     if wrong or data["format"] != FORMAT:
         what = f"the field {wrong[0]} has the wrong type" if wrong else f"the format is {data['format']!r}, not {FORMAT!r}"
         raise InputError(f"checking {path}: {what}; give a NAME.certificate.json that generate wrote")
@@ -77,7 +82,10 @@ def check(path: Path) -> CertificateCheck:
     data = read(path)
     try:
         variant: dict[str, Any] = check_variant(data["phase"], data["variant"])
-        kernel = generate(data["phase"], backend=data["backend"], dtype=data["dtype"], **variant)
+        require_generable(data["phase"], data["backend"], data["dtype"])
+        options = tuple(sorted(variant.items()))
+        # never a source that was kept on disk
+        kernel = generated_anew(Wanted(data["phase"], options, data["backend"], data["dtype"], bool(data.get(VJP, False))))
     except InputError as error:
         raise InputError(f"checking {path}: {error}") from None
     lines: list[str] = []
@@ -89,7 +97,7 @@ def check(path: Path) -> CertificateCheck:
         lines.append(f"{'ok  ' if held else 'FAIL'} {what}")
         return held
 
-    look(kernel.derivation.fingerprint() == data["derivation"], "derived again: the derivation has the fingerprint of the certificate")
+    look(kernel.origin.fingerprint() == data["derivation"], "derived again: the derivation has the fingerprint of the certificate")
     look(fingerprint(kernel.source) == data["source"], "regenerated: the source has the fingerprint of the certificate")
     made = kernel.certificate
     look(all(made[name] == data[name] for name in ("licences", "theorems")), "the licences and theorems are those of the derivation")
@@ -98,11 +106,11 @@ def check(path: Path) -> CertificateCheck:
     same = found_there == kernel.source.encode()
     equal = f"{file.name} equals the regenerated text byte for byte"
     look(same, equal if found_there is not None else f"{data['file']!r} is there beside the certificate")
-    rows = replayed(kernel.derivation)
+    rows = replayed(kernel.origin)
     wrong = [row.detail for row in rows if row.verdict != "pass"]
     fault = f": {wrong[0]}" if wrong else ""
     look(bool(rows) and not wrong, f"checked: {len(rows)} theorems and lines replayed by the second checker from their JSON alone{fault}")
-    found = check_derivation(kernel.derivation)
+    found = [check_statement(as_derivation(kernel.origin), statement) for statement in statements_of(kernel.origin)]
     failed = [result.theorem_id for result in found if result.verdict == "fail"]
     passed = sum(result.verdict == "pass" for result in found)
     fails = f"; fails: {failed}" if failed else ""
@@ -124,15 +132,30 @@ def worst_ratio(kernel: Kernel) -> float:
     worst, concluded = 0.0, False
     for seed in range(5):
         arguments, options = sample_call(kernel.phase, kernel.variant, kernel.dtype, seed)
+        if kernel.vjp:
+            arguments = with_gradient(kernel.phase, kernel.variant, arguments, options, seed)
         expected, bound = kernel.error_bound(*arguments, **options)
-        result = np.asarray(kernel(*arguments, **options)).astype(expected.dtype)
-        if result.shape != expected.shape:
-            return math.inf
-        known = np.isfinite(bound)
-        concluded = concluded or bool(known.any())
-        with np.errstate(all="ignore"):
-            error = np.abs(result - expected)
-            ratio = np.where(error <= bound, error / np.where(bound > 0, bound, 1), np.where(bound > 0, error / bound, np.inf))
-        ratio = np.where(np.isnan(ratio), np.inf, ratio)
-        worst = max(worst, float(ratio[known].max(initial=0)))
+        results = kernel(*arguments, **options)
+        for result, wanted, most in zip(_flat(results), _flat(expected), _flat(bound), strict=True):
+            if result.shape != wanted.shape:
+                return math.inf
+            known = np.isfinite(most)
+            concluded = concluded or bool(known.any())
+            worst = max(worst, float(_ratios(result, wanted, most)[known].max(initial=0)))
     return worst if concluded else math.inf
+
+
+def _ratios(result: Array, expected: Array, bound: Array) -> Array:
+    """Error over bound, entry by entry; infinite where there must be no error and is one."""
+    with np.errstate(all="ignore"):
+        error = np.abs(result.astype(expected.dtype) - expected)
+        ratio = np.where(error <= bound, error / np.where(bound > 0, bound, 1), np.where(bound > 0, error / bound, np.inf))
+    return np.where(np.isnan(ratio), np.inf, ratio)
+
+
+def _flat(result: Any) -> list[Array]:
+    """The arrays of a result: one, or those of a tuple and of mappings in it."""
+    if not isinstance(result, tuple):
+        return [np.asarray(result)]
+    parts = [part.values() if isinstance(part, dict) else [part] for part in result]
+    return [np.asarray(array) for part in parts for array in part]

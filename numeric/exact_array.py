@@ -16,7 +16,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from kernelproof.numeric.exact_kinds import BOOL, FLOAT64, INT64, Kind, NotExact, kind_of, promoted
+from kernelproof.numeric.exact_kinds import BOOL, COMPLEX128, FLOAT64, INT64, PARTS, Kind, NotExact, kind_of, promoted
 
 Values = np.ndarray[Any, Any]
 
@@ -91,15 +91,33 @@ class ExactArray:
     def reshape(self, *shape: Any) -> ExactArray:
         return ExactArray(self.values.reshape(*shape), self.dtype)
 
-    def astype(self, dtype: Any, copy: bool = True) -> ExactArray:
-        """The same numbers under another floating type; towards zero from floating to integer, as NumPy has it."""
+    def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> ExactArray:
+        """The same numbers under another floating type; towards zero from floating to integer, as NumPy has it. ``order`` is of memory."""
         kind = kind_of(dtype)
+        if self.dtype in PARTS and kind not in PARTS:
+            raise NotExact(f"complex numbers as {kind}; expected their parts, as from .real")
         if kind.floating:
             values = self.values if self.dtype.floating else reals(self.values)
             return ExactArray(values.copy() if copy else values, kind)
         if not self.dtype.floating:
             return ExactArray(self.values.astype(kind.name, copy=copy), kind)
         return ExactArray(_each(bool if kind == BOOL else int, self.values), kind)
+
+    @property
+    def real(self) -> ExactArray:
+        return ExactArray(_each(mpmath.re, self.values), PARTS[self.dtype]) if self.dtype in PARTS else self
+
+    @property
+    def imag(self) -> ExactArray:
+        return ExactArray(_each(mpmath.im, self.values), PARTS.get(self.dtype, self.dtype))
+
+    def view(self, dtype: Any) -> ExactArray:
+        """Complex numbers as real and imaginary parts side by side; a copy, where NumPy has the same memory."""
+        kind = kind_of(dtype)
+        if PARTS.get(self.dtype) != kind or not self.ndim:
+            raise NotInTheSubstitute(f"{self.dtype} seen as {kind}: the substitute sees complex numbers as their parts only")
+        parts = np.stack((self.real.values, self.imag.values), axis=-1)
+        return ExactArray(parts.reshape(*self.shape[:-1], 2 * self.shape[-1]), kind)
 
     def min(self) -> ExactArray:
         return reduced(smaller, self)
@@ -178,14 +196,18 @@ def exact(value: Any) -> ExactArray:
     """An array of a number, an array of NumPy (its values as they are) or an exact one. NotExact for a Python float and the rest."""
     if isinstance(value, ExactArray):
         return value
-    if isinstance(value, mpmath.mpf):
-        return ExactArray(np.array(value, dtype=object), FLOAT64)
+    if isinstance(value, (mpmath.mpf, mpmath.mpc)):
+        return ExactArray(np.array(value, dtype=object), FLOAT64 if isinstance(value, mpmath.mpf) else COMPLEX128)
     if isinstance(value, (bool, int)):
         return ExactArray(value, BOOL if isinstance(value, bool) else INT64)
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
         kind = kind_of(value.dtype)
+        if kind in PARTS:
+            raise NotExact(f"an array of {kind}; expected real numbers, complex ones are made of them here")
         # every float of at most 64 bits is a Python float, and that one a number of 53 bits
         return ExactArray(reals(np.asarray(value, dtype=np.float64)) if kind.floating else value, kind)
+    if isinstance(value, complex) and value == 1j:
+        return exact(mpmath.mpc(0, 1))
     if isinstance(value, float):
         raise NotExact(f"the Python float {value!r} met the exact arithmetic: it was rounded before; where does it come from?")
     raise NotExact(f"a value of type {type(value).__name__}; expected an array or a number")
@@ -199,7 +221,7 @@ def type_of(*operands: Any) -> Kind:
 
 def _weak(number: Any) -> object:
     kind = exact(number).dtype
-    return 0.0 if kind.floating else False if kind == BOOL else 0
+    return 0j if kind in PARTS else 0.0 if kind.floating else False if kind == BOOL else 0
 
 
 def elementwise(function: Callable[..., Any], *operands: Any, divided: bool = False, kind: Kind | None = None) -> ExactArray:
@@ -235,8 +257,8 @@ def reduced(step: Callable[[Any, Any], Any], array: Any, axis: Any = None, keepd
 
 
 def reals(values: Values) -> Values:
-    """Entries as numbers of the working precision; TypeError where one was never written."""
-    return _each(mpmath.mpf, values)
+    """Entries as numbers of the working precision, complex ones as they are; TypeError where one was never written."""
+    return _each(lambda value: value if isinstance(value, mpmath.mpc) else mpmath.mpf(value), values)
 
 
 def _each(function: Callable[..., Any], *tables: Values) -> Values:

@@ -26,13 +26,14 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Call:
-    """Arguments by name and options; values of bfloat16 are held in float32."""
+    """Arguments by name and options; values of bfloat16 are held in float32. With ``vjp`` it is a call of the gradient kernel."""
 
     label: str
     given: Mapping[str, Any]
     options: Mapping[str, Any]
     dtype: str
     variant: Mapping[str, object] = field(default_factory=dict)
+    vjp: bool = False
 
     @property
     def tensors(self) -> dict[str, Any]:
@@ -42,7 +43,8 @@ class Call:
 
     def arguments(self, phase: str) -> tuple[Any, ...]:
         """Arguments in the order of the signature, as the kernel takes them."""
-        return tuple(self._of_type(self.given[name]) for name in names_of(phase, self.variant)[0])
+        names = (*names_of(phase, self.variant)[0], *(("grad_out",) if self.vjp else ()))
+        return tuple(self._of_type(self.given[name]) for name in names)
 
     def keywords(self) -> dict[str, Any]:
         """Options as the kernel takes them."""
@@ -101,22 +103,25 @@ class Draw:
     def attention_by_heads(
         self, variant: Mapping[str, object], sizes: Shape, heads: Shape, lead: Shape, mask: str, **options: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Arguments with the axis of heads; with the mask "heads" each query head has a mask of its own."""
+        """Arguments with the axis of heads. With the mask "heads" each query head has a mask of its own, with "batch" each of each slice,
+        and the slices share their keys."""
         n, m, d, e = sizes
-        count = heads[0] * heads[1] if variant.get("grouped_query") else heads[0]
-        arrays = {"q": self.array(*lead, count, n, d), "k": self.array(*lead, heads[0], m, d), "v": self.array(*lead, heads[0], m, e)}
+        count, lead_k = heads[0] * heads[1] if variant.get("grouped_query") else heads[0], () if mask == "batch" else lead
+        arrays = {"q": self.array(*lead, count, n, d), "k": self.array(*lead_k, heads[0], m, d), "v": self.array(*lead, heads[0], m, e)}
         arrays |= {"sinks": self.array(count)} if variant.get("sinks") else {}
         shown = self.mask("batch", (count,), n, m) if mask == "heads" else self.mask(mask, (*lead, count), n, m)
         return arrays, {"mask": shown, **options}
 
     def heads(self, sizes: Shape, lead: Shape, mask: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        n, heads, f = sizes[:3]
+        (n, heads, f), size = sizes[:3], options.pop("size", 1.0)
         d = heads * f
         squares = {name: self.array(d, d) for name in ("w_q", "w_k", "w_v", "w_o")}
-        return {"x": self.array(*lead, n, d), **squares}, {"n_heads": heads, "mask": self.mask(mask, lead, n, n), **options}
+        return {"x": self.array(*lead, n, d, size=size), **squares}, {"n_heads": heads, "mask": self.mask(mask, lead, n, n), **options}
 
     def block(self, sizes: Shape, lead: Shape, mask: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays, keywords = self.heads(sizes, lead, mask, **options)
+        if "size" in options:
+            arrays["w_q"] = arrays["w_q"] * arrays["w_q"].dtype.type(options["size"])  # norms take the size of x away
         d, h = sizes[1] * sizes[2], sizes[3]
         shapes = {"w1": (d, h), "b1": (h,), "w2": (h, d), "b2": (d,)}
         rest = {name: self.array(*shapes.get(name, (d,))) for name in PARAMS if name not in arrays}
@@ -152,6 +157,7 @@ ATTENTION: tuple[tuple[Shape, Shape, str, dict[str, Any]], ...] = (
     ((1, 1, 1, 1), (), "keys", {"causal": True}), ((2, 3, 2, 2), (2, 3), "batch", {"causal": False}), ((3, 2, 0, 1), (), "none", {}),
     ((3, 5, 1, 2), (2,), "none", {"causal": True}), ((2, 4, 2, 1), (3,), "none", {}), ((2, 1, 1, 2), (2, 3), "batch", {"turned": True}),
     ((0, 3, 2, 2), (), "none", {}), ((3, 0, 2, 2), (), "floating", {}), ((2, 3, 2, 0), (), "none", {}),
+    ((4, 3, 2, 2), (2,), "none", {"causal": True, "scale": 300.0}), ((4, 3, 2, 2), (2,), "none", {"causal": True, "scale": -300.0}),
 )
 #: sizes n m d e, heads of keys and query heads of each (one where they are not grouped), leading axes, mask, options
 BY_HEADS: tuple[tuple[Shape, Shape, Shape, str, dict[str, Any]], ...] = (
@@ -160,14 +166,18 @@ BY_HEADS: tuple[tuple[Shape, Shape, Shape, str, dict[str, Any]], ...] = (
     ((4, 3, 2, 2), (2, 2), (), "heads", {"causal": True, "scale": 0.3}), ((2, 3, 2, 1), (2, 1), (2,), "bias", {"scale": -1.5}),
     ((1, 1, 1, 1), (1, 1), (), "keys", {}), ((2, 2, 0, 1), (2, 2), (1,), "none", {}), ((0, 3, 2, 2), (2, 2), (), "none", {}),
     ((3, 0, 2, 2), (1, 2), (), "floating", {}), ((2, 3, 2, 0), (2, 1), (), "none", {}), ((2, 3, 2, 2), (0, 1), (), "none", {}),
-    ((2, 3, 2, 2), (2, 0), (), "none", {}),
+    ((2, 3, 2, 2), (2, 0), (), "none", {}), ((2, 3, 2, 1), (2, 2), (2,), "batch", {}),
+    ((3, 4, 2, 1), (2, 2), (), "none", {"causal": True, "scale": 300.0}),
+    ((3, 4, 2, 1), (2, 2), (), "none", {"causal": True, "scale": -300.0}),
 )
 #: sizes n heads f h, leading axes, mask, options
 HEADS: tuple[tuple[Shape, Shape, str, dict[str, Any]], ...] = (
     ((4, 2, 2, 3), (), "none", {}), ((3, 2, 1, 2), (2,), "hidden", {}), ((5, 1, 2, 1), (), "floating", {"causal": True}),
     ((1, 1, 1, 1), (), "keys", {"causal": True}), ((3, 3, 1, 2), (2,), "bias", {}), ((3, 1, 2, 2), (), "none", {"causal": True}),
     ((2, 2, 1, 1), (3,), "none", {}), ((3, 2, 1, 1), (1, 2), "none", {"causal": True}),
-    ((0, 2, 1, 2), (), "none", {}), ((2, 2, 0, 2), (), "none", {}), ((2, 1, 0, 1), (), "bias", {}), ((2, 1, 2, 0), (), "none", {}),
+    ((2, 2, 1, 1), (2,), "batch", {}), ((0, 2, 1, 2), (), "none", {}), ((2, 2, 0, 2), (), "none", {}), ((2, 1, 0, 1), (), "bias", {}),
+    ((2, 1, 2, 0), (), "none", {}),
+    ((4, 2, 2, 1), (2,), "none", {"causal": True, "size": 30.0}),
 )
 
 

@@ -34,32 +34,32 @@ def by_definition(derivation: Derivation, tensors: Mapping[str, Array], options:
     """The result as an array of mpmath numbers, of the shape that the kernel's has."""
     given = formal(derivation.phase, derivation.variant, tensors, options)
     with mpmath.workdps(digits):
-        scalars, tables = _numbers(derivation, given, options)
+        scalars, tables = numbers(derivation, given, options)
         axes = {parameter.name: len(parameter.axes) for parameter in derivation.definition.parameters}
         lead = np.broadcast_shapes(*(table.shape[: table.ndim - axes[name]] for name, table in tables.items()))
         full = {name: np.broadcast_to(table, (*lead, *table.shape[table.ndim - axes[name] :])) for name, table in tables.items()}
-        parts = [np.empty((*lead, *_shape(clausal.clause, scalars)), dtype=object) for clausal in derivation.clauses]
+        parts = [np.empty((*lead, *lengths_of(clausal.clause, scalars)), dtype=object) for clausal in derivation.clauses]
         for at in np.ndindex(lead):
-            world = World(0, dict(scalars), {name: _entry(table[at]) for name, table in full.items()})
+            world = World(0, dict(scalars), {name: entry(table[at]) for name, table in full.items()})
             for clausal, part in zip(derivation.clauses, parts, strict=True):
-                _fill(part[at], derivation.definition.call({}, *clausal.clause.pattern), clausal.clause, world)
+                fill(part[at], derivation.definition.call({}, *clausal.clause.pattern), clausal.clause, world)
         found = assemble(derivation, parts, given.shape)
         return found if given.undefined is None else np.where(given.undefined, mpmath.nan, found)
 
 
-def _shape(clause: Clause, scalars: Mapping[str, Any]) -> tuple[int, ...]:
+def lengths_of(clause: Clause, scalars: Mapping[str, Any]) -> tuple[int, ...]:
     """The lengths of the ranges of a clause, which speak of sizes only."""
     return tuple(int(value(length, World(0, dict(scalars)))) for _, length in clause.ranges)
 
 
-def _fill(part: Array, call: Term, clause: Clause, world: World) -> None:
+def fill(part: Array, call: Term, clause: Clause, world: World) -> None:
     """The values of a call of the definition, for all indices of the clause."""
     for at in np.ndindex(part.shape):
         bound: dict[Var, Any] = {var: index for (var, _), index in zip(clause.ranges, at, strict=True)}
         part[at] = value(call, world, bound)
 
 
-def _numbers(derivation: Derivation, given: Formal, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
+def numbers(derivation: Derivation, given: Formal, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Sizes and scalars by name, and the tensors."""
     scalars: dict[str, Any] = dict(given.sizes)
     tables: dict[str, Array] = {}
@@ -79,7 +79,7 @@ def _numbers(derivation: Derivation, given: Formal, options: Mapping[str, Any]) 
     return scalars, tables
 
 
-def _entry(table: Array) -> Callable[..., Any]:
+def entry(table: Array) -> Callable[..., Any]:
     """A tensor as a function of indices: numbers as they are, which mpmath takes exactly."""
     if table.dtype.kind == "O":
         return lambda *at: mpmath.mpf(table[at])

@@ -32,8 +32,13 @@ class Kind:
 
     @property
     def floating(self) -> bool:
-        """Whether values are real numbers."""
-        return self.kind in "fV"
+        """Whether values are real numbers, or complex ones."""
+        return self.kind in "fVc"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number of this type."""
+        return 2 if self.name == BFLOAT16 else np.dtype(self.name).itemsize
 
     def __call__(self, value: Any) -> Any:
         from kernelproof.numeric.exact_array import exact
@@ -44,8 +49,10 @@ class Kind:
         return self.name
 
 
-FLOAT64, INT64, BOOL = Kind("float64"), Kind("int64"), Kind("bool")
-KINDS = {name: Kind(name) for name in ("float16", "float32", "float64", "int32", "int64", BFLOAT16)}
+FLOAT64, COMPLEX128, INT64, BOOL = Kind("float64"), Kind("complex128"), Kind("int64"), Kind("bool")
+#: the types of real and imaginary parts
+PARTS = {Kind("complex64"): Kind("float32"), COMPLEX128: FLOAT64}
+KINDS = {name: Kind(name) for name in ("float16", "float32", "float64", "complex64", "complex128", "int32", "int64", BFLOAT16)}
 
 
 def kind_of(dtype: Any) -> Kind:
@@ -58,13 +65,13 @@ def kind_of(dtype: Any) -> Kind:
         found = Kind(np.dtype(dtype).name)
     except TypeError:
         raise NotExact(f"dtype {dtype!r}; expected a floating, integer or boolean type of NumPy") from None
-    if found.kind not in "fiub" or np.dtype(found.name).itemsize > 8:
+    if found not in PARTS and (found.kind not in "fiub" or np.dtype(found.name).itemsize > 8):
         raise NotExact(f"dtype {dtype!r}; expected a floating, integer or boolean type of NumPy")
     return found
 
 
 def promoted(kinds: list[Kind], weak: list[object]) -> Kind:
-    """The type that results from arrays of these types and Python numbers, which are weak: 0, 0.0 or False stands for each."""
+    """The type that results from arrays of these types and Python numbers, which are weak: 0, 0.0, 0j or False stands for each."""
     if not any(kind.name == BFLOAT16 for kind in kinds):
         return Kind(np.result_type(*(np.dtype(kind.name) for kind in kinds), *weak).name)  # type: ignore[arg-type]
     if not all(kind.floating or kind == BOOL for kind in kinds):

@@ -34,6 +34,7 @@ from kernelproof.numeric.exact_array import (
     type_of,
 )
 from kernelproof.numeric.exact_kinds import BOOL, FLOAT64, INT64, KINDS, Kind, NotExact, kind_of, promoted
+from kernelproof.numeric.exact_sparse import SparseRows
 
 
 class Module:
@@ -208,6 +209,17 @@ def result_type(*arrays_and_dtypes: Any) -> Kind:
     return promoted(kinds, [])
 
 
+def simd(names: Sequence[str]) -> Callable[..., dict[str, Any]]:
+    """``show_config`` on Linux with these extensions of the processor."""
+
+    def show_config(mode: str = "stdout") -> dict[str, Any]:
+        if mode != "dicts":
+            raise NotInTheSubstitute(f"numpy.show_config(mode={mode!r}): the substitute knows mode='dicts'")
+        return {"SIMD Extensions": {"baseline": [], "found": list(names)}, "Machine Information": {"host": {"system": "linux"}}}
+
+    return show_config
+
+
 def errstate(**_: str) -> contextlib.AbstractContextManager[None]:
     """Nothing to switch off: infinities and nan arise without a word."""
     return contextlib.nullcontext()
@@ -221,9 +233,11 @@ NUMPY: dict[str, Any] = {
     "multiply": _binary(operator.mul), "divide": _binary(quotient, divided=True), "power": _binary(power),
     "maximum": _binary(larger), "minimum": _binary(smaller), "isneginf": isneginf, "isfinite": isfinite, "where": where,
     "sum": total, "max": maximum_along, "min": minimum_along, "matmul": matmul, "einsum": einsum, "asarray": asarray, "empty": empty,
+    "ascontiguousarray": asarray,
     "full": full, "zeros": zeros, "ones": ones, "arange": arange, "tri": tri, "take": take, "swapaxes": swapaxes,
     "expand_dims": expand_dims, "broadcast_to": broadcast_to, "broadcast_shapes": np.broadcast_shapes, "concatenate": concatenate,
-    "result_type": result_type, "errstate": errstate,
+    "result_type": result_type, "errstate": errstate, "exp2": _unary(lambda x: mpmath.mpf(2) ** x), "ndindex": np.ndindex,
+    "show_config": simd(()),
     **{name: kind for name, kind in KINDS.items() if name != "bfloat16"},
 }
 
@@ -268,17 +282,20 @@ class _NoLibraries:
 def modules(threads: int = 1) -> dict[str, Module]:
     """What a kernel file may import, by name; constants are as exact as the working precision at the time of the call.
 
-    With one thread there is no threadpoolctl.
+    With one thread there is no threadpoolctl, and the processor has no vectors.
     """
+    numpy = {**NUMPY, "show_config": simd(["AVX512_SKX"] if threads > 1 else [])}
     special = Module("scipy.special", {"erf": _unary(FUNCTIONS["erf"])})
+    sparse = Module("scipy.sparse", {"csr_array": SparseRows})
     exact_math = {
         **{name: _scalar(name) for name in FUNCTIONS}, "inf": mpmath.inf, "nan": mpmath.nan, "pi": +mpmath.pi,
         "isfinite": lambda x: bool(mpmath.isfinite(exact(x).item())), "prod": math.prod,
     }
     futures = Module("concurrent.futures", {"ThreadPoolExecutor": _AtOnce})
     return {
-        "math": Module("math", exact_math), "numpy": Module("numpy", NUMPY), "scipy": Module("scipy", {"special": special}),
-        "scipy.special": special, "ml_dtypes": Module("ml_dtypes", {"bfloat16": KINDS["bfloat16"]}),
+        "math": Module("math", exact_math), "numpy": Module("numpy", numpy),
+        "scipy": Module("scipy", {"special": special, "sparse": sparse}),
+        "scipy.special": special, "scipy.sparse": sparse, "ml_dtypes": Module("ml_dtypes", {"bfloat16": KINDS["bfloat16"]}),
         "os": Module("os", {"getpid": lambda: 1, "cpu_count": lambda: threads}), "collections": Module("collections", {"deque": deque}),
         "concurrent": Module("concurrent", {"futures": futures}), "concurrent.futures": futures,
         **({"threadpoolctl": Module("threadpoolctl", {"ThreadpoolController": _NoLibraries})} if threads > 1 else {}),

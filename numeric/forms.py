@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 
@@ -10,39 +10,50 @@ from kernelproof.numeric.lower import Frame, Lowering
 from kernelproof.numeric.program import Program
 from kernelproof.symbolic.functions import Definition
 from kernelproof.symbolic.phase import Derivation
-from kernelproof.symbolic.registry import derive, phases
+from kernelproof.symbolic.registry import derive, kernel_form_of, phases
 from kernelproof.symbolic.terms import Term
 
 
 @cache
 def derivation_of(function: str) -> Derivation:
     """The derivation whose definition has this name."""
-    for phase in phases().values():
-        if function in phase.functions:
-            return phase.functions[function]()
+    found = _form_of(function)
+    return found if function in _functions() else derive(found.phase, **dict(found.variant))
+
+
+@cache
+def _form_of(function: str) -> Derivation:
+    """The same, perhaps without theorems that stand in files of their own."""
+    if function in _functions():
+        return _functions()[function]()
     for derivation in _all():
         if derivation.definition.name == function:
             return derivation
     raise KeyError(function)
 
 
+@cache
+def _functions() -> dict[str, Callable[[], Derivation]]:
+    return {name: make for phase in phases().values() for name, make in phase.functions.items()}
+
+
 def _all() -> Iterator[Derivation]:
     for phase in phases().values():
         names = tuple(phase.variants)
         for values in product(*(phase.variants[name].choices for name in names)):
-            yield derive(phase.name, **dict(zip(names, values, strict=True)))
+            yield kernel_form_of(phase.name, **dict(zip(names, values, strict=True)))
 
 
 def kernel_form(function: str, which: int) -> tuple[Definition, Term]:
     """The definition and the kernel form of one of its clauses."""
-    derivation = derivation_of(function)
+    derivation = _form_of(function)
     return derivation.definition, derivation.clauses[which].kernel
 
 
 @cache
 def program_of(function: str) -> Program:
     """The array program of a phase, from the last lines of its derivation: one output for each clause."""
-    derivation = derivation_of(function)
+    derivation = _form_of(function)
     lowering = Lowering(kernel_form)
     scope = lowering.scope(derivation.definition.parameters)
     for clausal in derivation.clauses:

@@ -18,18 +18,20 @@ from kernelproof.numeric.forms import kernel_form
 from kernelproof.numeric.lower import Frame
 from kernelproof.numeric.lower_stages import StageLowering, with_leading_axis
 from kernelproof.numeric.program import Program
-from kernelproof.numeric.signatures import SIGNATURES
+from kernelproof.numeric.signature_variants import signature
 from kernelproof.symbolic.core.algebra import arithmetic
 from kernelproof.symbolic.core.definitions import definition_of
 from kernelproof.symbolic.core.logic import instantiation
 from kernelproof.symbolic.core.theorem import Theorem
 from kernelproof.symbolic.functions import Definition, Parameter
-from kernelproof.symbolic.gradients.attention import DELTA, DP, DS
-from kernelproof.symbolic.gradients.attention_identities import delta_by_output, recomputed
+from kernelproof.symbolic.gradients.attention import PLAIN
+from kernelproof.symbolic.gradients.attention_identities import delta_by_output, recomputed, recomputed_sink, slope_from_score
+from kernelproof.symbolic.gradients.attention_stages import DP, stages
 from kernelproof.symbolic.gradients.softmax import DX as SOFTMAX_DX
 from kernelproof.symbolic.phase import Gradient
-from kernelproof.symbolic.phases.attention import MAXIMUM, WEIGHTS, i, j, p, shift
-from kernelproof.symbolic.registry import derive, gradient, phases
+from kernelproof.symbolic.phases.attention import i, j, shift
+from kernelproof.symbolic.phases.attention_forms import FORMS, Form
+from kernelproof.symbolic.registry import derive, gradient, kernel_form_of, phases
 from kernelproof.symbolic.tactics.rewriting import part, then, unfold
 from kernelproof.symbolic.terms import Entry, Term
 
@@ -43,7 +45,9 @@ FLAT = frozenset({"embedding", "feed_forward", "activation"})
 class GradientProgram:
     """``inputs`` are the differentiable ones in the contract's order, one output each (more for a result defined by cases).
 
-    ``result`` is the parameter that the gradient of the result goes to; with ``leading`` the leading axes are one axis of the program.
+    ``axes`` are those of each input by its definition. A frame of an output may have a pair of axes, (kv, member) or (h, g), for one of
+    them; an output of two clauses has the first and the second channels of pairs. ``result`` is the parameter that the gradient of the
+    result goes to; with ``leading`` the leading axes are one axis of the program.
     """
 
     phase: str
@@ -52,18 +56,25 @@ class GradientProgram:
     clauses: tuple[int, ...]
     result: Parameter
     leading: bool
+    axes: Mapping[str, tuple[Term, ...]]
 
 
-def weights_from_shift() -> Theorem:
-    """⊢ P[i, j] = allow·exp(S − z) / Σ_l allow·exp(S − z) with z the maximum of the row."""
-    return instantiation((recomputed(),), {shift: MAXIMUM}, {})
+def weights_from_shift(form: Form = PLAIN) -> Theorem:
+    """⊢ P[i, j] = allow·exp(S − z) / Σ_l allow·exp(S − z) with z the maximum of the row; a sink counts in both."""
+    return instantiation((recomputed(form),), {shift: form.highest}, {})
 
 
-def multiplied_out() -> Theorem:
+def sink_from_shift(form: Form) -> Theorem:
+    """⊢ P₀[i] = exp(sink − z) / (Σ_l allow·exp(S − z) + exp(sink − z)) with z the maximum of the row and the sink."""
+    return instantiation((recomputed_sink(form),), {shift: form.highest}, {})
+
+
+def multiplied_out(form: Form = PLAIN) -> Theorem:
     """⊢ dS[i, j] = P·dP − P·Δ."""
-    opened = unfold(DS.name)(DS.call({}, i, j))
-    slope, mean = DP.call({}, i, j), DELTA.call({}, i)
-    return then(opened, arithmetic((), opened.right, p(i, j) * slope - p(i, j) * mean))
+    of = stages(form)
+    opened = unfold(of.ds.name)(of.ds.call({}, i, j))
+    p, slope, mean = of.p(i, j), DP.call({}, i, j), of.delta.call({}, i)
+    return then(opened, arithmetic((), opened.right, p * slope - p * mean))
 
 
 def softmax_multiplied_out() -> Theorem:
@@ -74,27 +85,34 @@ def softmax_multiplied_out() -> Theorem:
     return then(opened, arithmetic((), opened.right, weight * Entry("g", *clause.pattern) - weight * mean))
 
 
+#: stage -> the form of attention that it belongs to
+_OF_FORM = {
+    stage.name: form
+    for form in FORMS if not form.mean
+    for stage in stages(form).all if stage is not DP
+}
+
+
 @cache
-def _forms() -> tuple[dict[str, Term], dict[str, tuple[Term, ...]]]:
-    """The form that a stage is lowered in where that is not its definition, and further forms."""
-    own = {WEIGHTS.name: weights_from_shift().right}
-    others: dict[str, tuple[Term, ...]] = {
-        DELTA.name: (delta_by_output().left,),
-        DS.name: (multiplied_out().right,),
-        SOFTMAX_DX.name: (softmax_multiplied_out().right,),
-    }
-    return own, others
+def _own(function: str) -> Term | None:
+    """The form that a stage is lowered in where that is not its definition: weights with a shift, or they overflow."""
+    form = _OF_FORM.get(function)
+    if form is not None and function == stages(form).weights.name:
+        return weights_from_shift(form).right
+    if form is not None and function == f"{form.name}_sink_weight":
+        return sink_from_shift(form).right
+    return None
 
 
 @cache
 def phase_functions() -> frozenset[str]:
-    """Names of the functions that are whole phases."""
+    """Names of the functions that are whole phases, in all their forms."""
     found = set()
     for phase in phases().values():
         combinations: list[dict[str, object]] = [{}]
         for name, option in phase.variants.items():
             combinations = [{**chosen, name: choice} for chosen in combinations for choice in option.choices]
-        found |= {derive(phase.name, **chosen).definition.name for chosen in combinations}
+        found |= {kernel_form_of(phase.name, **chosen).definition.name for chosen in combinations} | set(phase.functions)
     return frozenset(found)
 
 
@@ -103,12 +121,23 @@ def stage_form(function: str, which: int) -> tuple[Definition, Term]:
     if function in phase_functions():
         return kernel_form(function, which)
     definition = definition_of(function)
-    return definition, _forms()[0].get(function, definition.clauses[which].body)
+    return definition, _own(function) or definition.clauses[which].body
 
 
+@cache
 def other_forms(function: str) -> tuple[Term, ...]:
     """Further forms of a stage."""
-    return _forms()[1].get(function, ())
+    if function == SOFTMAX_DX.name:
+        return (softmax_multiplied_out().right,)
+    form = _OF_FORM.get(function)
+    if form is None:
+        return ()
+    of = stages(form)
+    if function == of.delta.name:
+        return (delta_by_output(form).left,)
+    if function == of.ds.name:
+        return (multiplied_out(form).right,)
+    return (slope_from_score(form).right,) if form.capped and function == of.dr.name else ()
 
 
 def gradient_program(phase: str, variant: Mapping[str, object]) -> GradientProgram:
@@ -121,14 +150,14 @@ def _program(phase: str, variant: tuple[tuple[str, object], ...]) -> GradientPro
     found = gradient(phase, **dict(variant))
     forward = derive(phase, **dict(variant)).definition
     inputs = tuple(parameter.name for parameter in forward.parameters if parameter.name in found.results)
-    stages = [_definition(found, name) for name in inputs]
+    ends = [_definition(found, name) for name in inputs]
     (result,) = {
-        parameter.name: parameter for stage in stages for parameter in stage.parameters if parameter.name in GRADIENTS_OF_RESULT
+        parameter.name: parameter for stage in ends for parameter in stage.parameters if parameter.name in GRADIENTS_OF_RESULT
     }.values()
     lowering = StageLowering(stage_form, other_forms, phase_functions())
     scope = lowering.scope((*forward.parameters, result))
     clauses = []
-    for stage in stages:
+    for stage in ends:
         clauses.append(len(stage.clauses))
         for which, clause in enumerate(stage.clauses):
             frame: Frame = {var: lowering.axis(var.name, scope.size(length)) for var, length in clause.ranges}
@@ -139,10 +168,12 @@ def _program(phase: str, variant: tuple[tuple[str, object], ...]) -> GradientPro
             lowering.program.outputs.append(lowering.lower(term, scope, frame))
             lowering.program.frames.append(tuple(axis.name for axis in frame.values()))
     program = lowering.program
-    single = SIGNATURES[phase].unbatched if phase not in FLAT else frozenset()
+    single = signature(phase, dict(variant), cache=False).unbatched if phase not in FLAT else frozenset()
     if single:
-        program = with_leading_axis(program, single, tuple(name in single for name in inputs))
-    return GradientProgram(phase, program, inputs, tuple(clauses), result, bool(single))
+        totals = tuple(name in single for name, count in zip(inputs, clauses, strict=True) for _ in range(count))
+        program = with_leading_axis(program, single, totals)
+    axes = {name: forward.parameter(name).axes for name in inputs}
+    return GradientProgram(phase, program, inputs, tuple(clauses), result, bool(single), axes)
 
 
 def _definition(found: Gradient, name: str) -> Definition:

@@ -72,24 +72,40 @@ def _largest(errors: list[Array]) -> Array:
 
 
 def weights_in(program: Program) -> dict[int, Weight]:
-    """The quotients exp(S − z) / Σ exp(S − z) of a program, perhaps with an indicator before each exponential."""
+    """The quotients exp(S − z) / Σ exp(S − z) of a program, perhaps with an indicator before each exponential; with a sink,
+    exp(S − z) / (Σ exp(S − z) + exp(sink − z)) and exp(sink − z) over the same."""
     found = {}
     for number, operation in enumerate(program.operations):
         if operation.kind != "map" or operation.detail[0] != "div":
             continue
-        top, total = operation.operands
-        under = program.operations[total.value]
-        if under.kind != "fold" or under.detail[0] != "sum" or under.operands[0].value != top.value:
-            continue
-        ref = top
-        if program.operations[ref.value].kind == "select":
-            ref = _operand(program, ref, 1)
-        if program.operations[ref.value].detail[:1] != ("exp",):
-            continue
-        exponent = _operand(program, ref, 0)
-        if program.operations[exponent.value].detail[:1] == ("sub",):
+        top, whole = operation.operands
+        under, exponent = program.operations[whole.value], _exponent(program, top)
+        summands = under.operands if under.kind == "map" and under.detail[0] == "add" else (whole,)
+        numbers = {summand.value for summand in summands}
+        for summand in summands:
+            part = program.operations[summand.value]
+            if part.kind == "fold" and part.detail[0] == "sum":
+                numbers.add(part.operands[0].value)
+        if exponent is not None and top.value in numbers and _sums_weights(program, summands):
             found[number] = Weight(_operand(program, exponent, 1), exponent)
     return found
+
+
+def _sums_weights(program: Program, summands: tuple[Ref, ...]) -> bool:
+    """Whether these are a sum of weights, or one and the weight of a sink."""
+    first = program.operations[summands[0].value]
+    sums = first.kind == "fold" and first.detail[0] == "sum" and _exponent(program, first.operands[0]) is not None
+    return sums and all(_exponent(program, other) is not None for other in summands[1:])
+
+
+def _exponent(program: Program, ref: Ref) -> Ref | None:
+    """S − z of a value exp(S − z), perhaps with an indicator before it."""
+    if program.operations[ref.value].kind == "select":
+        ref = _operand(program, ref, 1)
+    if program.operations[ref.value].detail[:1] != ("exp",):
+        return None
+    exponent = _operand(program, ref, 0)
+    return exponent if program.operations[exponent.value].detail[:1] == ("sub",) else None
 
 
 def _operand(program: Program, ref: Ref, place: int) -> Ref:

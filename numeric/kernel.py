@@ -1,7 +1,8 @@
 """Generated kernels: ``generate(phase, …)`` gives a callable that knows its source, its theorems, its bound and its certificate.
 
-Guarantees: the source comes from the last line of the derivation and nothing else; the same call gives the same bytes. The function
-is made by executing that source.
+With ``vjp`` the kernel is that of the phase's gradient, from its derived definitions. Guarantees: the source comes from the last line of
+the derivation, or from those definitions, and nothing else; the same call gives the same bytes. The function is made by executing that
+source.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ from typing import Any
 import numpy as np
 
 from kernelproof import __version__
+from kernelproof.numeric.gradient_error import GradientErrorBound
+from kernelproof.numeric.gradient_file import gradient_licences, gradient_source
+from kernelproof.numeric.gradient_signature import vjp_name
+from kernelproof.numeric.kept_kernels import Kept, Wanted, cache_folder, keep, kept
 from kernelproof.numeric.kernel_file import error_bound_text, kernel_source, licences_of
 from kernelproof.numeric.reference import reference, stored
 from kernelproof.numeric.rounding import FORMATS, Array, arithmetic_for
 from kernelproof.numeric.signature_variants import names_of, signature
+from kernelproof.numeric.tuning import apply
 from kernelproof.symbolic.errors import InputError, NotBuiltYet
-from kernelproof.symbolic.phase import Derivation, Statement
-from kernelproof.symbolic.registry import derive
+from kernelproof.symbolic.phase import Derivation, Gradient, Statement
+from kernelproof.symbolic.registry import check_variant, derive
+from kernelproof.symbolic.registry import gradient as gradient_of
 from kernelproof.symbolic.registry import phase as phase_of
 from kernelproof.symbolic.serialise import fingerprint
 
@@ -43,7 +50,7 @@ class ErrorBound:
         """The bound in words."""
         return error_bound_text(self.dtype)
 
-    def __call__(self, *arguments: Any, **options: Any) -> tuple[Array, Array]:
+    def __call__(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         """(reference, bound): |kernel(…) − reference| ≤ bound, entry by entry. Arguments as for the kernel."""
         tensors = self._tensors(arguments, options)
         found = reference(self.phase, self.variant, tensors, options, self.dtype)
@@ -76,42 +83,75 @@ class ErrorBound:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A generated kernel. Call it as the contract says for its phase."""
+    """A generated kernel. Call it as the contract says for its phase; with ``vjp`` it is the gradient kernel ``PHASE_vjp``.
 
-    derivation: Derivation
+    ``options`` is the full variant; ``kept`` stands where the source was read from disk, and the derivation is made when it is asked for.
+    """
+
+    phase: str
+    options: tuple[tuple[str, object], ...]
     backend: str
     dtype: str
     source: str
-
-    @property
-    def phase(self) -> str:
-        return self.derivation.phase
+    vjp: bool = False
+    kept: Kept | None = None
 
     @property
     def variant(self) -> dict[str, object]:
-        return dict(self.derivation.variant)
+        return dict(self.options)
+
+    @property
+    def name(self) -> str:
+        """The name of the function in the file."""
+        return vjp_name(self.phase) if self.vjp else self.phase
+
+    @cached_property
+    def origin(self) -> Derivation | Gradient:
+        """What the source was generated from: the derivation of the phase, or of its gradient.
+
+        Raises InputError where a source from disk says that it came from another one.
+        """
+        found = gradient_of(self.phase, **self.variant) if self.vjp else derive(self.phase, **self.variant)
+        if self.kept is not None and self.kept.derivation != found.fingerprint():
+            raise InputError(
+                f"deriving {self.name}: its source, kept in {cache_folder()}, came from a derivation with another fingerprint; "
+                "delete that folder and generate anew"
+            )
+        return found
+
+    @property
+    def derivation(self) -> Derivation:
+        """The derivation of the phase."""
+        return self.origin if isinstance(self.origin, Derivation) else derive(self.phase, **self.variant)
+
+    @property
+    def gradient(self) -> Gradient | None:
+        """The derivation of the gradient, None where the kernel is that of the phase itself."""
+        return self.origin if isinstance(self.origin, Gradient) else None
 
     @property
     def theorems(self) -> tuple[Statement, ...]:
-        """The theorems of the phase; :attr:`licences` are those the form rests on."""
-        return self.derivation.statements
+        """The theorems of the phase, or of its gradient; :attr:`licences` are those the form rests on."""
+        return self.origin.statements
 
     @property
     def licences(self) -> tuple[str, ...]:
         """Ids of the theorems that license the form: the derivation's and the schedule's."""
-        return licences_of(self.derivation, self.backend)
+        return self.kept.licences if self.kept is not None else _licences(self.origin, self.backend)
 
     @property
-    def error_bound(self) -> ErrorBound:
-        """The rounding-error bound."""
-        return ErrorBound(self.phase, self.variant, self.dtype)
+    def error_bound(self) -> ErrorBound | GradientErrorBound:
+        """The rounding-error bound; of a gradient kernel one for each gradient."""
+        kind = GradientErrorBound if self.vjp else ErrorBound
+        return kind(self.phase, self.variant, self.dtype)
 
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The function that the source defines."""
-        namespace: dict[str, Any] = {"__name__": f"kernelproof_generated_{self.phase}"}
-        exec(compile(self.source, f"<kernelproof {self.phase} {self.backend} {self.dtype}>", "exec"), namespace)
-        made: Callable[..., Any] = namespace[self.phase]
+        namespace: dict[str, Any] = {"__name__": f"kernelproof_generated_{self.name}"}
+        exec(compile(self.source, f"<kernelproof {self.name} {self.backend} {self.dtype}>", "exec"), namespace)
+        apply(f"{self.phase}.vjp" if self.vjp else self.phase, namespace)  # block sizes of this machine, where some were found
+        made: Callable[..., Any] = namespace[self.name]
         return made
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
@@ -127,10 +167,11 @@ class Kernel:
             "variant": self.variant,
             "backend": self.backend,
             "dtype": self.dtype,
-            "derivation": self.derivation.fingerprint(),
+            "derivation": self.origin.fingerprint(),
             "source": fingerprint(self.source),
             "licences": list(self.licences),
             "theorems": [found.id for found in self.theorems],
+            **({"vjp": True} if self.vjp else {}),
         }
 
     def save(self, path: str | Path) -> tuple[Path, Path]:
@@ -139,7 +180,7 @@ class Kernel:
         if not target.parent.is_dir():
             raise InputError(f"saving the kernel to {target}: the folder {target.parent} does not exist; create it first")
         if os.path.isdir(target) or not target.name:
-            raise InputError(f"saving the kernel to {target}: that is a folder; expected the name of a file, such as {self.phase}.py")
+            raise InputError(f"saving the kernel to {target}: that is a folder; expected the name of a file, such as {self.name}.py")
         certificate = target.with_name(f"{target.stem}.certificate.json")
         try:
             # newlines as they are: the file must equal the regenerated text byte for byte on every system
@@ -155,20 +196,49 @@ class Kernel:
 
 
 def generate(phase: str, backend: str = "numpy", dtype: str = "float32", vjp: bool = False, **variant: object) -> Kernel:
-    """A kernel for a phase, from the last line of its derivation.
+    """A kernel for a phase, from the last line of its derivation; with ``vjp`` for its gradient, from the derived definitions.
 
-    Raises InputError for an unknown phase, variant, backend or dtype.
+    Raises InputError for an unknown phase, variant, backend or dtype, and for a phase without a gradient.
     """
+    require_generable(phase, backend, dtype)
+    wanted = Wanted(phase, tuple(sorted(check_variant(phase, variant).items())), backend, dtype, vjp)
+    known = kept(wanted)
+    if known is not None:
+        return Kernel(phase, wanted.variant, backend, dtype, known.source, vjp, known)
+    made = generated_anew(wanted)
+    if cache_folder() is not None:
+        keep(wanted, Kept(made.source, made.origin.fingerprint(), made.licences))
+    return made
+
+
+def require_generable(phase: str, backend: str, dtype: str) -> None:
+    """InputError for an unknown phase, backend or dtype."""
     phase_of(phase)
     if backend not in BACKENDS:
         raise InputError(f"generating {phase}: backend {backend!r}; expected one of {', '.join(BACKENDS)}")
     if dtype not in FORMATS:
         raise InputError(f"generating {phase}: dtype {dtype!r}; expected one of {', '.join(FORMATS)}")
-    if vjp:
-        raise NotBuiltYet(f"generating {phase} with vjp: gradient kernels are not built yet in this version; leave vjp out")
-    derivation = derive(phase, **variant)
-    if backend == "cupy":
+
+
+def generated_anew(wanted: Wanted) -> Kernel:
+    """The same from the derivation, whatever is kept on disk. InputError for a phase without a gradient."""
+    variant = dict(wanted.variant)
+    if wanted.vjp:
+        found = gradient_of(wanted.phase, **variant)
+        if wanted.backend != "numpy":
+            raise NotBuiltYet(
+                f"generating {wanted.phase} with vjp for {wanted.backend}: not built yet in this version; "
+                "choose the backend numpy, or leave vjp out"
+            )
+        source = gradient_source(found, wanted.dtype)
+    elif wanted.backend == "cupy":
         from kernelproof.numeric.cupy_file import cupy_source
 
-        return Kernel(derivation, backend, dtype, cupy_source(derivation, dtype))
-    return Kernel(derivation, backend, dtype, kernel_source(derivation, dtype))
+        source = cupy_source(derive(wanted.phase, **variant), wanted.dtype)
+    else:
+        source = kernel_source(derive(wanted.phase, **variant), wanted.dtype)
+    return Kernel(wanted.phase, wanted.variant, wanted.backend, wanted.dtype, source, wanted.vjp)
+
+
+def _licences(origin: Derivation | Gradient, backend: str) -> tuple[str, ...]:
+    return licences_of(origin, backend) if isinstance(origin, Derivation) else gradient_licences(origin)

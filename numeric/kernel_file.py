@@ -72,6 +72,7 @@ def kernel_source(derivation: Derivation, dtype: str) -> str:
     phase = derivation.phase
     signature = signature_of(phase, derivation.variant)
     plan = plan_of(derivation, signature) or _whole(derivation, signature)
+    signature = plan.signature or signature
     compute = "float32" if dtype in ("float16", "bfloat16") else dtype
     head = [f'"""{docstring(derivation, "numpy", dtype)}\n"""', "", *import_lines(plan)]
     head += ["", *dtype_lines(dtype)] if phase == "positional" else ["", f"COMPUTE = np.{compute}"]

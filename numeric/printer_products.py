@@ -44,11 +44,15 @@ class ProductPrinter:
             # of several axes that only the left side has, all but the last are stacks of matrices that share the right one
             a = self._aligned(left, (*both, *own_left, *reduced), TENSOR, left.batched)
             b = self._aligned(right, (*both, *own_left[:-1], *reduced, *own_right), TENSOR, right.batched)
-            return Code(f"{self.module}.matmul({a.code}, {b.code})", operation.names, TENSOR, left.batched or right.batched)
+            return Code(self._product("matmul", f"{a.code}, {b.code}", operation), operation.names, TENSOR, left.batched or right.batched)
         letters = {name: chr(97 + place) for place, name in enumerate(dict.fromkeys((*left.axes, *right.axes)))}
         sides = ["..." + "".join(letters[name] for name in axes) for axes in (left.axes, right.axes, operation.names)]
-        code = f'{self.module}.einsum("{sides[0]},{sides[1]}->{sides[2]}", {left.code}, {right.code}, optimize=True)'
-        return Code(code, operation.names, TENSOR, left.batched or right.batched)
+        arguments = f'"{sides[0]},{sides[1]}->{sides[2]}", {left.code}, {right.code}, optimize=True'
+        return Code(self._product("einsum", arguments, operation), operation.names, TENSOR, left.batched or right.batched)
+
+    def _product(self, function: str, arguments: str, _: Operation) -> str:
+        """The call that makes a contraction."""
+        return f"{self.module}.{function}({arguments})"
 
     def _merged(self, ref: Ref, reduced: tuple[str, ...], own: list[str]) -> tuple[Code, bool] | None:
         """A split weight matrix used whole: its code, and whether the split axes are the reduced ones."""

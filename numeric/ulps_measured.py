@@ -28,6 +28,7 @@ from kernelproof.numeric.rounding import Array
 #: function -> (double-precision reference, exponents of the core range: magnitudes from 2^low up to 2^high, both signs?)
 FUNCTIONS: dict[str, tuple[str, int, int, bool]] = {
     "exp": ("exp", -26, 7, True),
+    "exp2": ("exp2", -26, 7, True),
     "log": ("log", -126, 128, False),
     "sin": ("sin", -14, 17, True),
     "cos": ("cos", -14, 17, True),

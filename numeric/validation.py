@@ -1,7 +1,8 @@
 """Translation validation: the source of a kernel itself, in many digits, against the definition of its phase.
 
 What it does: executes the bytes of ``kernel.source`` in :data:`WORKING`-digit arithmetic (:mod:`exact_execution`), with the sizes of
-blocks at 2 and 3 where the file has any, and compares each result with the definition's (:mod:`exact_definition`): relative to
+blocks at 2 and 3 where the file has any (a few calls as they are), and compares each result with the definition's
+(:mod:`exact_definition`; of a gradient kernel each gradient with its derived definition's, :mod:`exact_gradients`): relative to
 1 + \\|expected\\| they must agree to :data:`AGREEING` digits. Calls that a kernel must refuse are tried too. Guarantees: algebra is judged
 apart from rounding, for nothing is rounded; what of the file did not run is listed. A pass is called *instance*, never proof. Cannot
 see: rounding, overflow, order of summation, threads; NumPy itself; a fault of the definition.
@@ -26,15 +27,18 @@ from kernelproof.numeric.exact_array import ExactArray
 from kernelproof.numeric.exact_calls import Call, calls
 from kernelproof.numeric.exact_definition import by_definition, difference, digits_of
 from kernelproof.numeric.exact_execution import Coverage, Execution
+from kernelproof.numeric.exact_gradients import gradient_calls, gradient_refusals, gradients_by_definition, parts_of
 from kernelproof.numeric.exact_kinds import BFLOAT16, promoted
 from kernelproof.numeric.exact_refusals import refusals
+from kernelproof.numeric.gradient_forms import gradient_program
 from kernelproof.numeric.kernel import Kernel, generate
 from kernelproof.numeric.rounding import FORMATS, Array
 from kernelproof.symbolic.errors import InputError
-from kernelproof.symbolic.registry import phases, variants_of
+from kernelproof.symbolic.registry import has_gradient, phases, variants_of
 
 WORKING, AGREEING = 60, 45
 BLOCKS = (2, 3)
+AS_THEY_ARE = 3
 HEADERS = ("phase", "variant", "dtype", "blocks", "calls", "entries", "digits", "refused", "lines", "branches", "verdict")
 
 
@@ -112,59 +116,82 @@ def validate(kernel: Kernel, seed: int = 0, rounds: int = 1) -> Validation:
     """
     if kernel.backend != "numpy":
         raise InputError(f"validating {kernel.phase}: backend {kernel.backend}; expected numpy, the only one whose source is executed here")
-    given = [call for number in range(rounds) for call in calls(kernel.phase, kernel.variant, kernel.dtype, seed + number)]
+    drawn = gradient_calls if kernel.vjp else calls
+    given = [call for number in range(rounds) for call in drawn(kernel.phase, kernel.variant, kernel.dtype, seed + number)]
     # a kernel takes inputs of other types than its own too
     other = "float32" if kernel.dtype == BFLOAT16 else BFLOAT16
-    given += [call for call in calls(kernel.phase, kernel.variant, other, seed)[:3] if call.kinds(kernel.phase)] if rounds else []
-    bad = refusals(kernel.phase, kernel.variant)
+    given += [call for call in drawn(kernel.phase, kernel.variant, other, seed)[:3] if call.kinds(kernel.phase)] if rounds else []
+    bad = (gradient_refusals if kernel.vjp else refusals)(kernel.phase, kernel.variant)
     failures: list[str] = []
     worst, entries, made, refused = mpmath.mpf(0), 0, 0, 0
-    execution = Execution(kernel.source, kernel.phase, WORKING)
+    execution = Execution(kernel.source, kernel.name, WORKING)
     blocks = BLOCKS if execution.has_blocks else ()
     runs = [execution]
-    expected = [by_definition(kernel.derivation, call.tensors, call.options, WORKING) for call in given]
-    for size in blocks or (None,):
+    expected = [_expected(kernel, call) for call in given]
+    for size in (*blocks, None):
+        execution = runs[0]
         if size is not None:
             # the last size of blocks without threads, where the file has the choice
-            execution = Execution(kernel.source, kernel.phase, WORKING, threads=1 if size == BLOCKS[-1] else 2)
+            execution = Execution(kernel.source, kernel.name, WORKING, threads=1 if size == BLOCKS[-1] else 2)
             execution.set_blocks(size)
             runs.append(execution)
-        for call, wanted in zip(given, expected, strict=True):
+        # with sizes as the file has them, where others were tried, a few calls: each is one block
+        few = AS_THEY_ARE if blocks and size is None else None
+        for call, wanted in list(zip(given, expected, strict=True))[:few]:
             off, count, failure = _compared(kernel, execution, call, wanted)
             worst, entries, made = max(worst, off), entries + count, made + 1
             failures += [f"{call.label}{f' in blocks of {size}' if size else ''}: {failure}"] if failure else []
     for call in bad:
-        failure = _refused(kernel.phase, execution, call)
+        failure = _refused(kernel, execution, call)
         refused += not failure
         failures += [f"{call.label}: {failure}"] if failure else []
     assert execution.source == kernel.source  # what ran is what is handed out
     return Validation(
-        kernel.phase, kernel.variant, kernel.dtype, execution.sha256, blocks, made, entries, worst, refused, len(bad),
+        kernel.name, kernel.variant, kernel.dtype, execution.sha256, blocks, made, entries, worst, refused, len(bad),
         reduce(Coverage.joined, (run.coverage for run in runs)), tuple(failures),
     )
 
 
-def _compared(kernel: Kernel, execution: Execution, call: Call, expected: Array) -> tuple[Any, int, str]:
+def _expected(kernel: Kernel, call: Call) -> dict[str, Array]:
+    """The result by definition, or the gradients by the names of their inputs."""
+    if kernel.gradient is None:
+        return {"": by_definition(kernel.derivation, call.tensors, call.options, WORKING)}
+    return gradients_by_definition(kernel.derivation, kernel.gradient, call.tensors, call.options, WORKING)
+
+
+def _compared(kernel: Kernel, execution: Execution, call: Call, expected: Mapping[str, Array]) -> tuple[Any, int, str]:
     """The difference, the number of entries, and what is wrong if something is."""
     try:
         result = execution.call(call.arguments(kernel.phase), call.keywords())
     except Exception as error:
         return mpmath.inf, 0, f"it raised {type(error).__name__}: {error}"
+    if kernel.gradient is not None:
+        parts = parts_of(result, gradient_program(kernel.phase, kernel.variant))
+        if isinstance(parts, str):
+            return mpmath.inf, 0, parts
+        found = [_agrees(kernel, call, parts[name], expected[name], f"the gradient of {name}") for name in expected]
+        return max(off for off, _, _ in found), sum(count for _, count, _ in found), next((told for *_, told in found if told), "")
     if isinstance(result, tuple) and call.options.get("past_k") is not None:
         result, *kept = result
         if not all(_is_joined(part, call, name) for part, name in zip(kept, "kv", strict=True)):
             return mpmath.inf, 0, "the keys or values that it gives back are not the earlier ones with the new ones behind them"
     if not isinstance(result, ExactArray):
         return mpmath.inf, 0, f"the result is of type {type(result).__name__}; expected an array"
+    return _agrees(kernel, call, result, expected[""], "the result")
+
+
+def _agrees(kernel: Kernel, call: Call, result: ExactArray, expected: Array, what: str) -> tuple[Any, int, str]:
+    """As :func:`_compared`, of one array."""
     with mpmath.workdps(WORKING):
         off = difference(result.values, expected)
     if result.shape != expected.shape:
-        return off, 0, f"the result has shape {result.shape}; expected {expected.shape}"
+        return off, 0, f"{what} has shape {result.shape}; expected {expected.shape}"
     promised = _promised(kernel, call)
     if str(result.dtype) != promised:
-        return off, expected.size, f"the result has dtype {result.dtype}; expected {promised}"
+        return off, expected.size, f"{what} has dtype {result.dtype}; expected {promised}"
     digits = digits_of(off, WORKING)
-    return off, expected.size, "" if digits >= AGREEING else f"it agrees with the definition to {digits} digits; expected {AGREEING}"
+    whose = "it agrees" if what == "the result" else f"{what} agrees"
+    return off, expected.size, "" if digits >= AGREEING else f"{whose} with the definition to {digits} digits; expected {AGREEING}"
 
 
 def _is_joined(part: ExactArray, call: Call, name: str) -> bool:
@@ -179,22 +206,22 @@ def _promised(kernel: Kernel, call: Call) -> str:
     return str(promoted(kinds, [])) if kinds else kernel.dtype
 
 
-def _refused(phase: str, execution: Execution, call: Call) -> str:
+def _refused(kernel: Kernel, execution: Execution, call: Call) -> str:
     """What is wrong where a bad call is not refused by the file's own words."""
     try:
-        execution.call(call.arguments(phase), call.keywords())
+        execution.call(call.arguments(kernel.phase), call.keywords())
     except Exception as error:
-        own = bool(error.args) and str(error.args[0]).startswith(f"{phase}: ")
+        own = bool(error.args) and str(error.args[0]).startswith(f"{kernel.name}: ")
         return "" if own else f"refused, but not by the file: {type(error).__name__}: {error}"
     return "it was accepted; expected an error"
 
 
-def kernels(names: list[str], dtypes: list[str]) -> Iterator[Kernel]:
-    """The NumPy kernels of these phases, in all variants and dtypes."""
+def kernels(names: list[str], dtypes: list[str], vjp: bool = False) -> Iterator[Kernel]:
+    """The NumPy kernels of these phases, in all variants and dtypes; with ``vjp`` those of the gradients that there are."""
     for name in names:
         for variant in variants_of(name):
-            for dtype in dtypes:
-                yield generate(name, dtype=dtype, **variant)  # type: ignore[arg-type]
+            for dtype in dtypes if not vjp or has_gradient(name) else ():
+                yield generate(name, dtype=dtype, vjp=vjp, **variant)  # type: ignore[arg-type]
 
 
 def main(given: list[str] | None = None) -> int:
@@ -204,10 +231,11 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--dtype", action="append", choices=list(FORMATS), help="one of the dtypes, may be repeated; all without")
     parser.add_argument("--rounds", type=int, default=1, help="draws of random numbers (default 1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws (default 0)")
+    parser.add_argument("--vjp", action="store_true", help="the gradient kernels")
     arguments = parser.parse_args(given)
     if unknown := [name for name in arguments.phase if name not in phases()]:
         parser.error(f"phase {unknown[0]!r}: there is no such phase; expected one of {', '.join(phases())}")
-    todo = list(kernels(arguments.phase or list(phases()), arguments.dtype or list(FORMATS)))
+    todo = list(kernels(arguments.phase or list(phases()), arguments.dtype or list(FORMATS), arguments.vjp))
     found = [validate(kernel, arguments.seed, arguments.rounds) for kernel in _shown(todo)]
     print(table(found))
     remarks = {f"{one.phase} {shown(one.variant)}: {remark}" for one in found for remark in one.remarks}

@@ -196,7 +196,7 @@ def _opened(path: Path, mode: str) -> TextIO:
     """The record; one called ….gz is compressed."""
     if path.suffix == ".gz":
         return cast(TextIO, gzip.open(path, f"{mode}t", encoding="utf-8"))
-    return path.open(mode, encoding="utf-8")
+    return cast(TextIO, path.open(mode, encoding="utf-8"))
 
 
 def _recorded(path: Path, header: dict[str, str]) -> dict[tuple[str, int], Outcome]:

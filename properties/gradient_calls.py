@@ -125,7 +125,7 @@ def check_batch(call: Call, case: Case, setting: Setting) -> Finding:
         part = Inputs(
             {name: np.asarray(array[index]) if name in batched else array for name, array in inputs.tensors.items()},
             {
-                key: slice_of_mask(value, leading, index) if isinstance(value, np.ndarray) else value
+                key: slice_of_mask(value, leading, index, 2 + len(shape.head_axes)) if isinstance(value, np.ndarray) else value
                 for key, value in inputs.options.items()
             },
         )
@@ -219,10 +219,13 @@ def check_forbidden(call: Call, case: Case, setting: Setting) -> Finding:
     found = call.gradients(inputs.tensors, inputs.options)
     if any(found[name].shape != inputs.tensors[name].shape for name in found):
         return Finding(ok=True, vacuous=True, message="a gradient has another shape than the contract's")
-    n, m = case.size("n"), case.size("m")
-    allow = np.broadcast_to(masks(inputs.options, n, m)[0], (*case.leading, n, m))
-    empty_rows, unseen = ~allow.any(axis=-1), ~allow.any(axis=-2)
-    for name, nothing in (("q", empty_rows), ("k", unseen), ("v", unseen)):
+    empty_rows, unseen = _without_partners(case, inputs)
+    masked = dict(case.variant).get("fully_masked", "zeros")
+    if masked == "nan" and empty_rows.any():
+        return Finding(ok=True, vacuous=True, message="the variant fully_masked=nan claims nothing of such rows")
+    # where such a row gives the mean of the values, each of them has its share of the gradient
+    pairs = (("q", empty_rows), ("k", unseen), *((("v", unseen),) if masked != "mean" else ()))
+    for name, nothing in pairs:
         result = found[name].astype(np.float64)
         off = np.expand_dims(nothing, -1) & (result != 0)
         if off.any():
@@ -233,12 +236,24 @@ def check_forbidden(call: Call, case: Case, setting: Setting) -> Finding:
                 message=f"the gradient of {name} at {place} is {result[tuple(place)]}, where nothing may be attended to; expected zero",
             )
             return shown_at(case.shape, inputs, name, finding)
-    if not empty_rows.any():
+    if not empty_rows.any() or masked == "mean":
         return PASSED
     moved = inputs.tensors[GRAD_OUT].copy()
     moved[empty_rows] = 3
     other = _with(inputs, moved)
     return agree_all(case, other, call.gradients(other.tensors, other.options), found, setting)
+
+
+def _without_partners(case: Case, inputs: Inputs) -> tuple[Array, Array]:
+    """Along the axes of queries, the rows that may attend to no key; along those of keys, the keys that no row may attend to."""
+    variant, n, m = dict(case.variant), case.size("n"), case.size("m")
+    before = case.lengths(case.shape.output[:-2])
+    allow = np.broadcast_to(masks(inputs.options, n, m, variant)[0], (*before, n, m))
+    unseen: Array = np.asarray(~allow.any(axis=-2))
+    if variant.get("grouped_query"):
+        # a group of query heads reads one head of keys
+        unseen = np.asarray(unseen.reshape((*before[:-1], case.size("heads"), case.size("group"), m)).all(axis=-2))
+    return np.asarray(~allow.any(axis=-1)), unseen
 
 
 def draw_causal(draw: DrawFn, setting: Setting) -> Case:
@@ -250,9 +265,10 @@ def draw_causal(draw: DrawFn, setting: Setting) -> Case:
 
 
 def check_causal(call: Call, case: Case, setting: Setting) -> Finding:
-    """grad_out before the token is replaced; the gradients from the token on stay."""
-    inputs = build(case)
-    n = case.size("n")
+    """grad_out before the token is replaced; the gradients from the token on stay, of keys from the last that is seen before it."""
+    inputs, variant = build(case), dict(case.variant)
+    n, m = (case.size(axis) for axis in case.shape.score_axes)
+    ahead = m - n if variant.get("causal_alignment") == "bottom_right" else 0
     token = 1 + (case.pick("token") - 1) % (n - 1)
     moved = inputs.tensors[GRAD_OUT].copy()
     moved[..., :token, :] = build(replace(case, seed=case.seed ^ 0xCA5A)).tensors[GRAD_OUT][..., :token, :]
@@ -261,15 +277,15 @@ def check_causal(call: Call, case: Case, setting: Setting) -> Finding:
     bounds = [expected_gradients(case, one, setting.dtype) for one in (inputs, other)]
     findings = []
     for name in case.shape.gradients:
-        # gradients of weights see every token, those of queries before it too
-        if case.shape.tensor(name).axes[:1] != ("...",):
+        # gradients of weights see every token, as do those of values where a row without keys gives their mean
+        if case.shape.tensor(name).axes[:1] != ("...",) or (name == "v" and variant.get("fully_masked") == "mean"):
             continue
         one, two = before[name], after[name]
         if one.shape != bounds[0][name].value.shape or two.shape != one.shape:
             return Finding(ok=True, vacuous=True, message="a gradient has another shape than the contract's")
         wide = bounds[0][name].value.dtype
         bound = bounds[0][name].error + bounds[1][name].error
-        bound[..., :token, :] = np.inf
+        bound[..., : token if name not in ("k", "v") else max(token + ahead, 0), :] = np.inf
         what = f"the gradient of {name} after grad_out before token {token} has changed"
         finding = within(two, one.astype(wide), bound, other, what)
         findings.append(finding if finding.ok else shown_at(case.shape, other, name, finding))

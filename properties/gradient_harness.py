@@ -16,6 +16,7 @@ import numpy as np
 from hypothesis.strategies import DrawFn
 
 from kernelproof.numeric.gradient_reference import GRAD_OUT
+from kernelproof.numeric.rounding import FORMATS
 from kernelproof.properties.call import Call, arrays_of, call_text, gradient_text
 from kernelproof.properties.gradient_calls import (
     agree_all,
@@ -50,6 +51,8 @@ Check = Callable[[Call, Case, Setting], Finding]
 Draw = Callable[[DrawFn, Setting], Case]
 #: phases without an axis that is summed
 NEVER_LONG = ("activation", "rotary")
+#: from this share of the largest number of a format on, a right result may be infinite
+NEAR_THE_END = 0.99
 
 
 def gradient_harness_properties(phase: str, variant: Mapping[str, object] | None = None) -> list[Property]:
@@ -207,6 +210,14 @@ def _check_finite(call: Call, case: Case, setting: Setting) -> Finding:
     inputs = build(case)
     for name, result in call.gradients(inputs.tensors, inputs.options).items():
         bad = ~np.isfinite(result.astype(np.float64))
+        if bad.any() and dict(case.variant).get("fully_masked") == "nan":
+            return Finding(ok=True, vacuous=True, message="the variant fully_masked=nan allows NaN")
+        if bad.any():
+            # a sum over a batch may itself be too large for the format
+            largest = FORMATS[setting.dtype].largest
+            wide = np.abs(expected_gradients(case, inputs, setting.dtype)[name].value)
+            beyond = np.broadcast_to(wide > NEAR_THE_END * largest, bad.shape)
+            bad = bad & ~beyond
         if bad.any():
             finding = Finding(
                 ok=False,
@@ -214,7 +225,7 @@ def _check_finite(call: Call, case: Case, setting: Setting) -> Finding:
                 observed=result,
                 expected="finite numbers",
                 message=f"{int(bad.sum())} of {bad.size} entries of the gradient of {name} are not finite",
-                assertion="np.isfinite(observed.astype(np.float64)).all()",
+                assertion=f"np.isfinite(observed.astype(np.float64)).sum() >= {int((~beyond).sum())}",
             )
             return shown_at(case.shape, inputs, name, finding)
     return PASSED

@@ -37,6 +37,7 @@ from kernelproof.properties.strategies import draw_case, draw_mask
 from kernelproof.properties.telling import draw_padding, draw_telling, with_padding
 from kernelproof.properties.tolerance import within
 from kernelproof.properties.values import Array
+from kernelproof.symbolic.core.definitions import definition_of
 from kernelproof.symbolic.phase import Gradient, Statement
 from kernelproof.symbolic.printing.derivation import equations_of
 from kernelproof.symbolic.printing.render import text
@@ -216,9 +217,10 @@ class _Target:
         if not all(np.isfinite(array.astype(np.float64)).all() for array in shown.tensors.values()):
             raise Unfinished(Finding(ok=True, vacuous=True, message="an argument overflows the format under test"))
         dtype, phase = self._setting.dtype, self._found.phase
+        axes = tuple(size_value(size, sizes) for size in definition_of(function).result_axes)
         if function == derive(phase, **self._found.variant).definition.name:
             own, lost = ({name: array for name, array in part.items() if name != GRAD_OUT} for part in (shown.tensors, shown.errors))
-            return reference(phase, self._found.variant, own, shown.options, dtype, lost)
+            return self._apart(axes, reference(phase, self._found.variant, own, shown.options, dtype, lost), "")
         name = self._names[function]
         expected = gradient_reference(phase, self._found.variant, shown.tensors, shown.options, dtype, shown.errors)[name]
         given = Inputs(dict(shown.tensors), dict(shown.options))
@@ -231,7 +233,14 @@ class _Target:
             self._witness = shown_at(shape, given, name, alone)
             if not np.isfinite(observed.astype(np.float64)).all():
                 raise Unfinished(self._witness)
-        return Approx(observed.astype(expected.value.dtype), expected.error)
+        return self._apart(axes, Approx(observed.astype(expected.value.dtype), expected.error), name)
+
+    def _apart(self, axes: tuple[int, ...], found: Approx, name: str) -> Approx:
+        """Query heads are two axes of the definition, and one of the call."""
+        if "query_heads" not in (self._case.shape.tensor(name).axes if name else self._case.shape.output):
+            return found
+        one = len(axes) - 1
+        return Approx(*(part.reshape((*part.shape[: part.ndim - one], *axes)) for part in (found.value, found.error)))
 
     def _whole(self, arguments: Mapping[str, Approx]) -> dict[str, Approx]:
         """The arguments of the call by the contract's names; what the definition does not depend on is as it was drawn."""

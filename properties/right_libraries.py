@@ -20,9 +20,9 @@ from typing import Any
 
 from kernelproof.properties.adapters.crossing import crossed
 from kernelproof.properties.adapters.torch_functions import TORCH as TORCH_FUNCTIONS
-from kernelproof.properties.shapes import PHASES
+from kernelproof.properties.shapes import PHASES, vjp_of
 from kernelproof.properties.targets import Target, load_target, memory_target
-from kernelproof.symbolic.registry import check_variant
+from kernelproof.symbolic.registry import check_variant, has_gradient
 
 ALL_TYPES = ("float32", "float64", "float16", "bfloat16")
 WIDE = ("float32", "float64")
@@ -121,6 +121,13 @@ def _own(phase: str, **variant: object) -> RightLibrary:
     return RightLibrary(f"generated:{phase}", phase, make, variant)
 
 
+def _own_gradient(phase: str, **variant: object) -> RightLibrary:
+    def make(dtype: str) -> Target:
+        return load_target(f"generated:{phase}", phase=vjp_of(phase), variant=check_variant(phase, variant), dtype=dtype)
+
+    return RightLibrary(f"generated:{phase}, gradient", vjp_of(phase), make, variant)
+
+
 _F = "torch.nn.functional"
 
 TORCH = (
@@ -174,8 +181,22 @@ OWN = (
     _own("attention", softcap=30.0),
     _own("attention", sinks=True),
 )
+OWN_GRADIENTS = (
+    *(_own_gradient(phase) for phase in PHASES if has_gradient(phase)),
+    *(_own_gradient(phase, activation=name) for phase in ("activation", "feed_forward") for name in ("gelu", "gelu_tanh", "silu")),
+    _own_gradient("feed_forward", activation="silu", gated=True),
+    _own_gradient("rotary", layout="interleaved"),
+    _own_gradient("encoder_block", norm="pre"),
+    _own_gradient("attention", causal_alignment="bottom_right"),
+    _own_gradient("attention", grouped_query=True),
+    _own_gradient("attention", window=3),
+    _own_gradient("attention", alibi=True),
+    _own_gradient("attention", softcap=30.0),
+    _own_gradient("attention", sinks=True),
+    _own_gradient("attention", rotary="halves"),
+)
 
-RIGHT_LIBRARIES: tuple[RightLibrary, ...] = (*TORCH, *ONNX, *OWN, *JAX)
+RIGHT_LIBRARIES: tuple[RightLibrary, ...] = (*TORCH, *ONNX, *OWN, *OWN_GRADIENTS, *JAX)
 
 
 def installed() -> Iterator[RightLibrary]:

@@ -23,12 +23,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kernelproof import __version__
 from kernelproof.properties import adapters
 from kernelproof.properties.call import Call, as_array, one_line
 from kernelproof.properties.capabilities import cache_of, capabilities_of, declared, everything
 from kernelproof.properties.model import dtype_named
-from kernelproof.properties.shapes import PhaseShape, is_vjp, phase_shape
+from kernelproof.properties.shapes import PhaseShape, forward_of, is_vjp, phase_shape
 from kernelproof.symbolic.errors import InputError
 
 BACKENDS = ("numpy", "cupy")
@@ -178,26 +177,24 @@ def _generated(
     dtype: str,
     supports: Sequence[str] | None,
 ) -> Target:
-    if is_vjp(phase):
-        reason = f"generating gradient kernels is not built yet in version {__version__}"
-        raise InputError(f"loading the target {spec!r}: {reason}; give a gradient kernel of your own")
-    if named != phase:
-        raise InputError(f"reading the target {spec!r}: it names {named!r}, but the phase is {phase!r}; give one phase")
+    forward = forward_of(phase)
+    if named != forward:
+        raise InputError(f"reading the target {spec!r}: it names {named!r}, but the phase is {forward!r}; give one phase")
     shape = phase_shape(phase, variant)
     kernel = importlib.import_module("kernelproof.numeric.kernel").generate(
-        phase, backend=backend, dtype=dtype, vjp=False, **variant
+        forward, backend=backend, dtype=dtype, vjp=is_vjp(phase), **variant
     )
     return Target(
         name=spec,
         function=kernel,
         origin="generated",
-        place=phase,
-        attribute=phase,
+        place=forward,
+        attribute=forward,
         phase=phase,
         variant=dict(variant),
         capabilities=_on(backend, _all_of(shape, backend) if supports is None else declared(spec, supports, shape)),
         backend=backend,
-        options={"backend": backend, "dtype": dtype, **variant},
+        options={"backend": backend, "dtype": dtype, **({"vjp": True} if is_vjp(phase) else {}), **variant},
     )
 
 

@@ -37,6 +37,11 @@ class Steps:
         if self._bar is not None:
             self._bar.update(self._task, description=name)
 
+    def detail(self, text: str) -> None:
+        """What the present step is doing; only a bar shows it."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=text)
+
     def _finish(self) -> None:
         if not self._name:
             return

@@ -36,7 +36,14 @@ from kernelproof.symbolic.phases import (
     rotary,
     softmax,
 )
-from kernelproof.symbolic.theorems import attention_lengths, attention_masks, attention_merge, attention_online, attention_variants
+from kernelproof.symbolic.theorems import (
+    attention_lengths,
+    attention_masks,
+    attention_merge,
+    attention_online,
+    attention_powers,
+    attention_variants,
+)
 from kernelproof.symbolic.theorems import encoder_block as block_theorems
 from kernelproof.symbolic.theorems import multi_head_attention as multi_head_theorems
 
@@ -64,7 +71,7 @@ _GRADIENTS: dict[str, Callable[[Options], Gradient]] = {
 _MORE: dict[str, tuple[Callable[[Options], tuple[Statement, ...]], ...]] = {
     "attention": (
         *(attention.of_plain_form(part.statements) for part in (attention_masks, attention_lengths, attention_merge, attention_online)),
-        attention_variants.statements,
+        attention_variants.statements, attention_powers.statements,
     ),
     "multi_head_attention": (multi_head_theorems.statements,),
     "encoder_block": (block_theorems.statements,),
@@ -146,16 +153,26 @@ def derive(name: str, /, **variant: object) -> Derivation:
     return _derived(name, tuple(sorted(check_variant(name, variant).items())))
 
 
+def kernel_form_of(name: str, /, **variant: object) -> Derivation:
+    """The derivation without the theorems that stand in files of their own: all that lowering reads, and sooner there."""
+    return _built(name, tuple(sorted(check_variant(name, variant).items())))
+
+
+@cache
+def _built(name: str, variant: tuple[tuple[str, object], ...]) -> Derivation:
+    return phase(name).build(dict(variant))
+
+
 @cache
 def _derived(name: str, variant: tuple[tuple[str, object], ...]) -> Derivation:
-    made = phase(name).build(dict(variant))
+    made = _built(name, variant)
     more = tuple(found for statements in _MORE.get(name, ()) for found in statements(dict(variant)))
     return replace(made, statements=(*made.statements, *more))
 
 
-def has_gradient(name: str, variant: Mapping[str, object] | None = None) -> bool:
-    """Whether a phase has inputs to differentiate, and its gradient is built under the variant."""
-    return name in _GRADIENTS and not set(variant or {}) & set(phase(name).opened)
+def has_gradient(name: str) -> bool:
+    """Whether a phase has inputs to differentiate; if so, every variant of it has a gradient."""
+    return name in _GRADIENTS
 
 
 def gradient(name: str, /, **variant: object) -> Gradient:
@@ -166,9 +183,6 @@ def gradient(name: str, /, **variant: object) -> Gradient:
     full = check_variant(name, variant)
     if not has_gradient(name):
         raise InputError(f"gradient of {name}: it has no differentiable input; leave --vjp out")
-    for key, value in full.items():
-        if not has_gradient(name, {key: value}):
-            raise InputError(f"gradient of {name} with {key}={value}: not built yet in this version; leave --vjp or the variant out")
     return _pulled_back(name, tuple(sorted(full.items())))
 
 

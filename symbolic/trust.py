@@ -42,7 +42,7 @@ def derivations() -> Iterator[Derivation]:
 def gradients() -> Iterator[Gradient]:
     """Every gradient with every variant."""
     for name, variant in variants():
-        if has_gradient(name, variant):
+        if has_gradient(name):
             yield gradient(name, **variant)
 
 

@@ -6,17 +6,15 @@ import argparse
 from typing import Any
 
 from kernelproof.cli.files import require_writable
-from kernelproof.cli.unbuilt import refuse
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    refuse({"--vjp": arguments.vjp})
     require_writable(arguments.output, "the kernel")
     from kernelproof.numeric.kernel import generate
     from kernelproof.symbolic.registry import parse_variant
 
     variant: dict[str, Any] = parse_variant(arguments.phase, arguments.variant)
-    kernel = generate(arguments.phase, backend=arguments.backend, dtype=arguments.dtype, **variant)
+    kernel = generate(arguments.phase, backend=arguments.backend, dtype=arguments.dtype, vjp=arguments.vjp, **variant)
     source, certificate = kernel.save(arguments.output)
     print(f"kernel       {source}")
     print(f"certificate  {certificate}")

@@ -113,7 +113,7 @@ def _generate(commands: Commands) -> None:
     )
     _phase(parser)
     _variant(parser)
-    _vjp(parser, "generate the gradient kernel (not built yet)")
+    _vjp(parser, "generate the gradient kernel PHASE_vjp(inputs…, grad_out, …) → a tuple of gradients")
     parser.add_argument(
         "--backend", choices=BACKENDS, default="numpy", help="array library of the kernel (%(default)s)"
     )
@@ -206,18 +206,30 @@ def _bench(commands: Commands) -> None:
     parser = _command(
         commands,
         "bench",
-        "measure what the properties are worth (--power); speed is not built yet",
-        "--power",
+        "measure the generated kernels: their speed against others, block sizes (--tune), or what the properties are worth (--power)",
+        "",
+        "attention --against numpy,torch,products --json speed.json",
+        "feed_forward layer_norm.vjp",
+        "attention --tune",
         "softmax --power --json power.json",
     )
-    parser.add_argument("phases", nargs="*", metavar="PHASE", help="phases to measure (default: all)")
-    parser.add_argument("--against", type=_names, metavar="A,B,…", help="libraries to compare with: numpy,torch,… (not built yet)")
+    parser.add_argument("phases", nargs="*", metavar="PHASE", help="phases to measure, PHASE.vjp for its gradient alone (default: all)")
+    parser.add_argument(
+        "--against",
+        type=_names,
+        metavar="A,B,…",
+        help="what to compare with: numpy (the textbook), torch, onnxruntime, products (the same machine's bare products); default: all",
+    )
     parser.add_argument(
         "--power",
         action="store_true",
         help="the kill table: which property convicts each registered wrong kernel, and whether np.allclose would have caught it",
     )
-    parser.add_argument("--tune", action="store_true", help="look for better block sizes (not built yet)")
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="look for block sizes that are faster on this machine, and keep them in $KERNELPROOF_TUNING or the user's folder of settings",
+    )
     parser.add_argument("--json", type=_path, metavar="FILE", help="write the table as JSON")
 
 

@@ -12,9 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from kernelproof.numeric.signatures import Signature
-from kernelproof.symbolic.phase import Derivation
+from kernelproof.symbolic.phase import Derivation, Gradient
+
+if TYPE_CHECKING:
+    from kernelproof.numeric.gradient_forms import GradientProgram
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,9 @@ class Plan:
     """What a schedule puts into a kernel file.
 
     ``imports`` are whole lines; ``constants`` lines of the module; ``helpers`` texts of functions; ``lines`` end in an assignment of
-    ``out``, in the working type and of the shape that the signature's result has. ``licences`` are ids of theorems.
+    ``out``, in the working type and of the shape that the signature's result has; those of a gradient kernel in one of ``d_NAME`` for each
+    differentiable input NAME, in the working type, with all leading axes where the input has any: the file sums what was broadcast.
+    ``licences`` are ids of theorems; ``signature`` is the one given with other lines before these, if the schedule needs others.
     """
 
     lines: tuple[str, ...]
@@ -30,11 +36,15 @@ class Plan:
     constants: tuple[str, ...] = ()
     helpers: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
+    signature: Signature | None = None
 
 
 Schedule = Callable[[Derivation, Signature], Plan | None]
 #: module and function of each schedule, the first that answers wins
-SCHEDULES: tuple[tuple[str, str], ...] = ()
+SCHEDULES: tuple[tuple[str, str], ...] = (
+    ("attention", "attention"),
+    ("rows", "rows"), ("positions", "positions"),
+)
 
 
 def schedules() -> Iterator[Schedule]:
@@ -47,3 +57,19 @@ def schedules() -> Iterator[Schedule]:
 def plan_of(derivation: Derivation, signature: Signature) -> Plan | None:
     """The plan of a derivation's NumPy kernel, or None where it has no schedule."""
     return next((plan for schedule in schedules() if (plan := schedule(derivation, signature)) is not None), None)
+
+
+GradientSchedule = Callable[[Gradient, "GradientProgram", Signature], Plan | None]
+#: module and function of each schedule of a gradient kernel, the first that answers wins
+GRADIENT_SCHEDULES: tuple[tuple[str, str], ...] = (
+    ("scatter", "embedding_gradient"), ("gradient_rows", "gradient_rows"), ("attention_gradient", "attention_gradient"),
+)
+
+
+def gradient_plan_of(found: Gradient, made: GradientProgram, signature: Signature) -> Plan | None:
+    """The plan of a gradient's NumPy kernel, or None where it has no schedule."""
+    for module, function in GRADIENT_SCHEDULES:
+        schedule: GradientSchedule = getattr(import_module(f"kernelproof.numeric.schedules.{module}"), function)
+        if (plan := schedule(found, made, signature)) is not None:
+            return plan
+    return None

@@ -8,6 +8,7 @@ from kernelproof.properties.mutants import (
     caches,
     gradient_blocks,
     gradient_rows,
+    gradient_variants,
     gradients,
     paths,
     rows,
@@ -20,7 +21,7 @@ from kernelproof.properties.mutants.parts import Wrong
 
 WRONG: tuple[Wrong, ...] = (
     *attention.WRONG, *blocks.WRONG, *rows.WRONG, *tables.WRONG, *paths.WRONG, *variants.WRONG, *gradients.WRONG, *gradient_rows.WRONG,
-    *gradient_blocks.WRONG, *unseen.WRONG, *sinks_and_gates.WRONG, *caches.WRONG,
+    *gradient_blocks.WRONG, *gradient_variants.WRONG, *unseen.WRONG, *sinks_and_gates.WRONG, *caches.WRONG,
 )
 #: the five that the first user is shown
 SHOWN = (

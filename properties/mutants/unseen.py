@@ -64,16 +64,7 @@ LONGER = frozenset(
     }
 )
 #: kernels that cannot be run, with the reason
-_GRADIENT = "gradients of this variant are not built yet"
-WAITING: dict[str, str] = {
-    "attention_vjp_softcap_slope_missing": _GRADIENT,
-    "attention_vjp_group_averaged": _GRADIENT,
-    "attention_vjp_keys_of_the_last_head_only": _GRADIENT,
-    "attention_vjp_sink_gradient_averaged": _GRADIENT,
-    "attention_vjp_sink_left_out_of_delta": _GRADIENT,
-    "attention_vjp_dq_not_turned_back": _GRADIENT,
-    "feed_forward_vjp_gate_product_without_bias": _GRADIENT,
-}
+WAITING: dict[str, str] = {}
 
 
 def _rows(module: ModuleType) -> list[Wrong]:

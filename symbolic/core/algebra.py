@@ -14,14 +14,16 @@ Cannot see: identities that need more than commuting-field arithmetic; the answe
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-import sympy
+from typing import TYPE_CHECKING
 
 from kernelproof.symbolic.binding import canonical
 from kernelproof.symbolic.core.theorem import Made, Theorem, gathered, rule
 from kernelproof.symbolic.errors import ProofError
 from kernelproof.symbolic.formulas import equation
 from kernelproof.symbolic.terms import Num, Op, Term, is_natural
+
+if TYPE_CHECKING:
+    import sympy
 
 EXPONENTIAL = "exp(a+b) = exp(a)·exp(b), exp > 0"
 
@@ -46,6 +48,8 @@ class Arithmetic:
     """A translation that knows which terms may be divided by."""
 
     def __init__(self, nonzero: Iterable[Term] = ()) -> None:
+        global sympy  # imported when first needed: it takes longer than all the rest
+        import sympy
         self._nonzero = {canonical(value) for value in nonzero}
         self._symbols: dict[object, sympy.Dummy] = {}
 

@@ -104,10 +104,10 @@ class Backward:
 
 
 @cache
-def backward(norm: str, function: str) -> Backward:
+def backward(stages: Stages) -> Backward:
     """The whole pullback of one variant."""
-    made = Backward(Stages(norm, function))
-    if norm == "post":
+    made = Backward(stages)
+    if stages.norm == "post":
         summed = made.pull(3, GRAD, None, "db", "gradient before the second norm")
         normed_in = made.pull(2, summed, summed, "dy", "gradient before the feed-forward and its residual")
         attended_in = made.pull(1, normed_in, None, "da", "gradient before the first norm")
@@ -125,20 +125,20 @@ def _named_stage(made: Backward, call: Term) -> Definition:
 
 
 @cache
-def along_curves(norm: str, function: str) -> Theorem:
-    """Hypotheses of the parts ⊢ d/dt Σ grad·block = Σ direction·gradient, over all thirteen inputs."""
-    made = backward(norm, function)
+def along_curves(stages: Stages) -> Theorem:
+    """Hypotheses of the parts ⊢ d/dt Σ grad·block = Σ direction·gradient, over all inputs."""
+    made = backward(stages)
     return valued(made.loss, *(line for _, line in made.lines))
 
 
 def build(variant: Options) -> Gradient:
     """Gradient of the encoder block."""
-    norm, function = str(variant["norm"]), str(variant["activation"])
-    made, along = backward(norm, function), along_curves(norm, function)
+    stages = Stages(str(variant["norm"]), str(variant["activation"]), bool(variant.get("gated")))
+    made, along, inputs = backward(stages), along_curves(stages), stages.inputs
     extras = (
-        Extra("grad", "real", (n, D)), *(Extra(f"u_{name}", "real", tuple(length for _, length in axes)) for name, axes in INPUTS.items())
+        Extra("grad", "real", (n, D)), *(Extra(f"u_{name}", "real", tuple(length for _, length in axes)) for name, axes in inputs.items())
     )
-    results = {name: made.results[name].name for name in INPUTS}
+    results = {name: made.results[name].name for name in inputs}
     return Gradient(
         phase="encoder_block",
         title="Gradient of the encoder block",
@@ -146,13 +146,13 @@ def build(variant: Options) -> Gradient:
         definitions=tuple(made.definitions),
         results=results,
         lines=(
-            Line("differentiate along straight lines of all inputs", straightened(made.loss, INPUTS)),
-            *(Line(title, straightened(line, INPUTS)) for title, line in made.lines),
+            Line("differentiate along straight lines of all inputs", straightened(made.loss, inputs)),
+            *(Line(title, straightened(line, inputs)) for title, line in made.lines),
         ),
         statements=(
             Statement(
                 "encoder_block.vjp", "The gradients of tokens and weights pull the gradient of the result back",
-                straightened(along, INPUTS), (), extras,
+                straightened(along, inputs), (), extras,
             ),
         ),
         along_curves=along,

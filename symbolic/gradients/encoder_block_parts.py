@@ -19,11 +19,12 @@ from kernelproof.symbolic.functions import Clause, Definition, Parameter
 from kernelproof.symbolic.gradients import feed_forward, layer_norm
 from kernelproof.symbolic.gradients import multi_head_attention as heads_gradient
 from kernelproof.symbolic.gradients.directions import curves, on_curves
-from kernelproof.symbolic.gradients.feed_forward_stages import INPUTS as FFN_INPUTS
+from kernelproof.symbolic.gradients.feed_forward_stages import GATED_STAGES
 from kernelproof.symbolic.gradients.feed_forward_stages import OUT as FFN_OUT
 from kernelproof.symbolic.gradients.feed_forward_stages import STAGES as FFN_STAGES
+from kernelproof.symbolic.gradients.feed_forward_stages import Stages as FeedForward
 from kernelproof.symbolic.gradients.parts import Moving, Part, part
-from kernelproof.symbolic.phases.encoder_block import DEFINITIONS, D, attended, c, fed, h, heads, i, n, normed
+from kernelproof.symbolic.phases.encoder_block import DEFINITIONS, GATED, D, attended, c, fed, h, heads, i, n, normed
 from kernelproof.symbolic.phases.feed_forward import d as ffn_width
 from kernelproof.symbolic.phases.layer_norm import DEFINITION as NORM_DEFINITION
 from kernelproof.symbolic.phases.layer_norm import d as norm_width
@@ -37,10 +38,10 @@ from kernelproof.symbolic.terms import ZERO, Entry, Lambda, Term, TermLike, Var,
 k, u = variables("k u")
 ROWS: Ranges = ((i, n), (c, D))
 SQUARE: Ranges = ((a, D), (c, D))
-#: the differentiable inputs, with indices for their axes
+#: all differentiable inputs in the contract's order, the map to the gates among them, with indices for their axes
 INPUTS: dict[str, Ranges] = {
-    "x": ROWS, **dict.fromkeys(("w_q", "w_k", "w_v", "w_o"), SQUARE), "w1": ((k, D), (u, h)), "b1": ((u, h),), "w2": ((u, h), (c, D)),
-    "b2": ((c, D),), **dict.fromkeys(("gain1", "bias1", "gain2", "bias2"), ((c, D),)),
+    "x": ROWS, **dict.fromkeys(("w_q", "w_k", "w_v", "w_o"), SQUARE), "w1": ((k, D), (u, h)), "b1": ((u, h),), "w_gate": ((k, D), (u, h)),
+    "w2": ((u, h), (c, D)), "b2": ((c, D),), **dict.fromkeys(("gain1", "bias1", "gain2", "bias2"), ((c, D),)),
 }
 COLUMN: Ranges = ((a, D), (hd, heads), (g, f))
 ROW: Ranges = ((hd, heads), (g, f), (c, D))
@@ -66,10 +67,10 @@ def heads_part() -> Part:
 
 
 @cache
-def ffn_part(function: str) -> Part:
+def ffn_part(stages: FeedForward) -> Part:
     """The feed-forward."""
-    back = then(*feed_forward.lines_along_curves(function)[1:])
-    return part(FFN_STAGES[function].phase, _named(FFN_INPUTS), FFN_OUT, feed_forward.slope(function), back)
+    back = then(*feed_forward.lines_along_curves(stages)[1:])
+    return part(stages.phase, _named(stages.inputs), FFN_OUT, feed_forward.slope(stages), back)
 
 
 def there(value: Term, at: TermLike) -> Term:
@@ -171,11 +172,17 @@ class Stages:
 
     norm: str
     function: str
+    gated: bool = False
 
     @property
     def block(self) -> Definition:
         """The block's definition."""
-        return DEFINITIONS[self.norm, self.function]
+        return (GATED if self.gated else DEFINITIONS)[self.norm, self.function]
+
+    @property
+    def inputs(self) -> dict[str, Ranges]:
+        """The differentiable inputs of this variant."""
+        return {name: axes for name, axes in INPUTS.items() if self.gated or name != "w_gate"}
 
     def stage(self, name: str, axes: Ranges, body: Term, meaning: str) -> Definition:
         """A named intermediate: all of the block's inputs and the gradient of its result."""
@@ -196,9 +203,9 @@ class Stages:
     def ffn_use(self, reads: Term) -> Use:
         """The feed-forward."""
         sizes: dict[Var, Term] = {ffn_width: D}
-        names = ("w1", "b1", "w2", "b2")
-        back = _back(FFN_STAGES[self.function].results, {**INPUTS, "x": ROWS})
-        return Use(ffn_part(self.function), reads, {name: name for name in names}, sizes, back)
+        stages = (GATED_STAGES if self.gated else FFN_STAGES)[self.function]
+        names = (name for name in stages.inputs if name != "x")
+        return Use(ffn_part(stages), reads, {name: name for name in names}, sizes, _back(stages.results, {**INPUTS, "x": ROWS}))
 
     def chain(self) -> tuple[tuple[Use, Term, Term | None], ...]:
         """The parts from input to result: the part, what it gives at i, c, and the residual that is added to that."""
@@ -206,15 +213,15 @@ class Stages:
         if self.norm == "post":
             y_in = x + attended(x)
             y = normed(y_in, 1)
-            out_in = y + fed(y, self.function)
+            out_in = y + fed(y, self.function, self.gated)
             return (
                 (self.heads_use(x), attended(x), x), (self.normed_use(y_in, 1), y, None),
-                (self.ffn_use(y), fed(y, self.function), y), (self.normed_use(out_in, 2), normed(out_in, 2), None),
+                (self.ffn_use(y), fed(y, self.function, self.gated), y), (self.normed_use(out_in, 2), normed(out_in, 2), None),
             )
         seen = normed(x, 1)
         y = x + attended(seen)
         fed_with = normed(y, 2)
         return (
             (self.normed_use(x, 1), seen, None), (self.heads_use(seen), attended(seen), x),
-            (self.normed_use(y, 2), fed_with, None), (self.ffn_use(fed_with), fed(fed_with, self.function), y),
+            (self.normed_use(y, 2), fed_with, None), (self.ffn_use(fed_with), fed(fed_with, self.function, self.gated), y),
         )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from kernelproof.symbolic.core.logic import symmetry
 from kernelproof.symbolic.core.theorem import Theorem
-from kernelproof.symbolic.gradients.directions import opened
-from kernelproof.symbolic.gradients.feed_forward_stages import DA, INPUTS, OUT, STAGES, Z, i
+from kernelproof.symbolic.functions import Definition
+from kernelproof.symbolic.gradients.directions import added, opened
+from kernelproof.symbolic.gradients.feed_forward_stages import DA, GATE, GATED_STAGES, INPUTS, OUT, STAGES, Stages, Z, i
 from kernelproof.symbolic.phase import Extra, Statement
-from kernelproof.symbolic.phases.feed_forward import DEFINITIONS, c, d, h, k, n, u
+from kernelproof.symbolic.phases.feed_forward import c, d, h, k, n, u
 from kernelproof.symbolic.tactics.calculus import Ranges
 from kernelproof.symbolic.tactics.collect import by_sums
-from kernelproof.symbolic.tactics.rewriting import both_sides, everywhere, first, in_order, inside, rewriting, then, unfold, use
+from kernelproof.symbolic.tactics.rewriting import Conversion, both_sides, everywhere, first, in_order, inside, rewriting, then, unfold, use
 from kernelproof.symbolic.tactics.sums import reindexed
 from kernelproof.symbolic.terms import ZERO, Entry, Lambda, Term, less, total
 
@@ -27,26 +28,44 @@ def inner(axes: Ranges, one: Term, two: Term) -> Term:
     return value
 
 
-def against_input(name: str, key: str) -> Term:
+def against_input(stages: Stages, key: str) -> Term:
     """⟨dx, x⟩ for an input x."""
-    indices = tuple(var for var, _ in INPUTS[key])
-    return inner(INPUTS[key], STAGES[name].results[key].call({}, *indices), Entry(key, *indices))
+    axes = stages.inputs[key]
+    indices = tuple(var for var, _ in axes)
+    return inner(axes, stages.results[key].call({}, *indices), Entry(key, *indices))
 
 
-def tokens_and_widening(name: str) -> Theorem:
-    """⊢ Σ dx·x = Σ dw1·w1."""
-    stages = STAGES[name]
-    sides = [opened(stage)(against_input(name, key)) for key, stage in (("x", stages.dx), ("w1", stages.dw1))]
+def tokens_and_widening(stages: Stages) -> Theorem:
+    """⊢ Σ dx·x = Σ dw1·w1, with gates + Σ dw_gate·w_gate."""
+    widening = ("w1", "w_gate") if stages.gated else ("w1",)
+    right = added(against_input(stages, key) for key in widening)
+    named = (stages.dx, *(stages.results[key] for key in widening))
+    if not stages.gated:
+        sides = [opened(stage)(value) for stage, value in zip(named, (against_input(stages, "x"), right), strict=True)]
+    else:
+        sides = [opened(*named)(value) for value in (against_input(stages, "x"), right)]
     return then(sides[0], by_sums(sides[0].right, sides[1].right), symmetry((sides[1],)))
 
 
-def narrowing(name: str) -> Theorem:
+def narrowing(stages: Stages) -> Theorem:
     """⊢ Σ dw2·w2 = Σ g·(f − b2)."""
-    stages, units = STAGES[name], total(u, h, STAGES[name].a.call({}, i, u) * Entry("w2", u, c)) + Entry("b2", c)
-    whole = both_sides(DEFINITIONS[name].call({}, i, c), units, unfold(DEFINITIONS[name].name), opened(stages.a, Z))
+    units = total(u, h, stages.a.call({}, i, u) * Entry("w2", u, c)) + Entry("b2", c)
+    whole = both_sides(stages.phase.call({}, i, c), units, unfold(stages.phase.name), opened(*stages.hidden))
     right = inner(OUT, Entry("g", i, c), whole.left - Entry("b2", c))
-    sides = [opened(stages.dw2)(against_input(name, "w2")), first(rewriting(whole))(right)]
+    sides = [opened(stages.dw2)(against_input(stages, "w2")), first(rewriting(whole))(right)]
     return then(sides[0], by_sums(sides[0].right, sides[1].right), symmetry((sides[1],)))
+
+
+def gates_and_units() -> Theorem:
+    """⊢ Σ dw_gate·w_gate = Σ dw2·w2 with relu gates, since relu(y) = [0 < y]·y."""
+    stages = GATED_STAGES["relu"]
+    gate = GATE.call({}, i, u)
+    step = use("maximum_by_step", a=gate)
+    product = then(step, inside((1,), unfold(GATE.name))(less(ZERO, gate) * gate))
+    assert stages.dgate is not None and stages.p is not None
+    left = opened(stages.results["w_gate"], stages.dgate, DA)(against_input(stages, "w_gate"))
+    right = in_order(opened(stages.dw2, stages.a, stages.p), everywhere(rewriting(product)))(against_input(stages, "w2"))
+    return then(left, by_sums(left.right, right.right), symmetry((right,)))
 
 
 def euler() -> Theorem:
@@ -54,63 +73,72 @@ def euler() -> Theorem:
     stages, z = STAGES["relu"], Z.call({}, i, u)
     step = use("maximum_by_step", a=z)
     product = then(step, inside((1,), unfold(Z.name))(less(ZERO, z) * z))
-    left = opened(stages.dx, stages.db1, stages.dz, DA)(against_input("relu", "x") + against_input("relu", "b1"))
-    right = in_order(opened(stages.dw2, stages.a), everywhere(rewriting(product)))(against_input("relu", "w2"))
+    left = opened(stages.dx, stages.db1, stages.dz, DA)(against_input(stages, "x") + against_input(stages, "b1"))
+    right = in_order(opened(stages.dw2, stages.a), everywhere(rewriting(product)))(against_input(stages, "w2"))
     return then(left, by_sums(left.right, right.right), symmetry((right,)))
 
 
-def position_wise(name: str) -> Theorem:
+def _steps(stages: Stages, stage: Definition) -> Conversion:
+    """A gradient with everything that it is made of opened."""
+    return opened(stage, *stages.back, *stages.hidden)
+
+
+def position_wise(stages: Stages) -> Theorem:
     """⊢ dx(x∘r, g∘r)[i, k] = dx(x, g)[r[i], k] for any map r of the tokens."""
-    stages, r_i = STAGES[name], Entry("r", i)
+    r_i = Entry("r", i)
     moved = stages.dx.call({"x": Lambda((i, k), Entry("x", r_i, k)), "g": Lambda((i, c), Entry("g", r_i, c))}, i, k)
-    steps = opened(stages.dx, stages.dz, DA, Z)
-    return both_sides(moved, stages.dx.call({}, r_i, k), steps, steps)
+    return both_sides(moved, stages.dx.call({}, r_i, k), _steps(stages, stages.dx), _steps(stages, stages.dx))
 
 
-def token_permutation(name: str, key: str) -> Theorem:
+def token_permutation(stages: Stages, key: str) -> Theorem:
     """s permutes the tokens ⊢ dw(x∘s, g∘s) = dw(x, g) for a weight or bias w: a sum over the tokens."""
-    stages, s_i = STAGES[name], Entry("s", i)
-    stage = stages.results[key]
+    s_i, stage = Entry("s", i), stages.results[key]
     given = {"x": Lambda((i, k), Entry("x", s_i, k)), "g": Lambda((i, c), Entry("g", s_i, c))}
     taken = {parameter.name for parameter in stage.parameters}
-    indices = tuple(var for var, _ in INPUTS[key])
+    indices = tuple(var for var, _ in stages.inputs[key])
     moved = stage.call({other: value for other, value in given.items() if other in taken}, *indices)
-    steps = opened(stage, stages.dz, stages.a, DA, Z)
+    steps = _steps(stages, stage)
     return both_sides(moved, stage.call({}, *indices), steps, in_order(steps, first(reindexed("s"))))
 
 
-def hidden_permutation(name: str) -> Theorem:
-    """s permutes the hidden units ⊢ dx(w1∘s, b1∘s, w2∘s) = dx(w1, b1, w2)."""
-    stages, s_u = STAGES[name], Entry("s", u)
+def hidden_permutation(stages: Stages) -> Theorem:
+    """s permutes the hidden units ⊢ dx(w1∘s, b1∘s, w2∘s) = dx(w1, b1, w2); w_gate with them."""
+    s_u = Entry("s", u)
     order = {
         "w1": Lambda((k, u), Entry("w1", k, s_u)), "b1": Lambda((u,), Entry("b1", s_u)), "w2": Lambda((u, c), Entry("w2", s_u, c)),
     }
-    steps = opened(stages.dx, stages.dz, DA, Z)
+    if stages.gated:
+        order["w_gate"] = Lambda((k, u), Entry("w_gate", k, s_u))
+    steps = _steps(stages, stages.dx)
     return both_sides(stages.dx.call(order, i, k), stages.dx.call({}, i, k), steps, in_order(steps, first(reindexed("s"))))
 
 
-def statements(name: str) -> tuple[Statement, ...]:
+def statements(stages: Stages) -> tuple[Statement, ...]:
     """The identities, as theorems of the gradient."""
     g = Extra("g", "real", (n, d))
+    with_gates = "⟨dx, x⟩ = ⟨dw1, w1⟩ + ⟨dw_gate, w_gate⟩"
     found = [
-        Statement("feed_forward.dx_dw1", "⟨dx, x⟩ = ⟨dw1, w1⟩", tokens_and_widening(name), (), (g,)),
-        Statement("feed_forward.dw2_output", "⟨dw2, w2⟩ = ⟨g, f − b2⟩", narrowing(name), (), (g,)),
+        Statement("feed_forward.dx_dw1", with_gates if stages.gated else "⟨dx, x⟩ = ⟨dw1, w1⟩", tokens_and_widening(stages), (), (g,)),
+        Statement("feed_forward.dw2_output", "⟨dw2, w2⟩ = ⟨g, f − b2⟩", narrowing(stages), (), (g,)),
         Statement(
-            "feed_forward.dx_position_wise", "The gradient of a token depends on that token alone", position_wise(name), INPUTS["x"],
+            "feed_forward.dx_position_wise", "The gradient of a token depends on that token alone", position_wise(stages), INPUTS["x"],
             (g, Extra("r", "index_map", (n,), n)),
         ),
         Statement(
-            "feed_forward.dx_hidden_permutation", "The order of the hidden units does not matter to dx", hidden_permutation(name),
+            "feed_forward.dx_hidden_permutation", "The order of the hidden units does not matter to dx", hidden_permutation(stages),
             INPUTS["x"], (g, Extra("s", "permutation", (h,), h)),
         ),
     ]
     found += [
         Statement(
-            f"feed_forward.d{key}_token_permutation", f"The order of the tokens does not matter to d{key}", token_permutation(name, key),
-            INPUTS[key], (g, Extra("s", "permutation", (n,), n)),
+            f"feed_forward.d{key}_token_permutation", f"The order of the tokens does not matter to d{key}", token_permutation(stages, key),
+            stages.inputs[key], (g, Extra("s", "permutation", (n,), n)),
         )
-        for key in ("w1", "b1", "w2", "b2")
+        for key in stages.inputs if key != "x"
     ]
-    if name == "relu":
-        found.append(Statement("feed_forward.euler", "⟨dx, x⟩ + ⟨db1, b1⟩ = ⟨dw2, w2⟩ with relu", euler(), (), (g,)))
+    if stages.name == "relu":
+        law, title = (gates_and_units, "⟨dw_gate, w_gate⟩ = ⟨dw2, w2⟩ with relu") if stages.gated else (
+            euler, "⟨dx, x⟩ + ⟨db1, b1⟩ = ⟨dw2, w2⟩ with relu",
+        )
+        found.append(Statement("feed_forward.euler", title, law(), (), (g,)))
     return tuple(found)

@@ -122,15 +122,20 @@ def contracted(weights: Lambda, axes: Ranges, slope: Theorem) -> Theorem:
         "derivative_of_product", still, slope, p=slope.conclusion.terms[1],
         f=Lambda((var,), weight), g=Lambda((var,), function.body), u=ZERO, v=slope_of(slope),
     )
-    made = replacement((made, arithmetic((), slope_of(made), weight * slope_of(slope))), (2,))
+    return summed(replacement((made, arithmetic((), slope_of(made), weight * slope_of(slope))), (2,)), axes)
+
+
+def summed(slope: Theorem, axes: Ranges) -> Theorem:
+    """From d/dt y[…] = v for all indices: d/dt Σ y[…] = Σ v over these axes."""
+    (var,) = slope.conclusion.terms[0].params
     for index, length in reversed(axes):
-        each = generalisation((made,), ((index, length),))
-        body, value = made.conclusion.terms[0].body, slope_of(made)
-        made = use(
+        each = generalisation((slope,), ((index, length),))
+        body, value = slope.conclusion.terms[0].body, slope_of(slope)
+        slope = use(
             "derivative_of_total", each, n=length, p=slope.conclusion.terms[1], f=Lambda((var, index), body), g=Lambda((index,), value),
         )
-        made = shown_with(made, total(index, length, body), total(index, length, value))
-    return made
+        slope = shown_with(slope, total(index, length, body), total(index, length, value))
+    return slope
 
 
 def shown_with(slope: Theorem, body: Term, value: Term) -> Theorem:

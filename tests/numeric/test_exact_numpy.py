@@ -29,7 +29,7 @@ SUBSTITUTE = modules()["numpy"]
 #: for each function of the substitute calls of it, as for NumPy
 CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "exp": [((A,), {}), ((STRANGE,), {}), ((WHOLE,), {})], "tanh": [((A,), {}), ((STRANGE,), {})],
-    "log": [((P,), {}), ((STRANGE,), {})], "sqrt": [((P,), {}), ((STRANGE,), {})],
+    "exp2": [((A,), {}), ((STRANGE,), {}), ((WHOLE,), {})], "log": [((P,), {}), ((STRANGE,), {})], "sqrt": [((P,), {}), ((STRANGE,), {})],
     "sin": [((A,), {}), ((STRANGE,), {})], "cos": [((A,), {}), ((STRANGE,), {})],
     "square": [((A,), {}), ((WHOLE,), {})], "negative": [((A,), {}), ((WHOLE,), {})], "absolute": [((A,), {}), ((WHOLE,), {})],
     "add": [((A, B), {}), ((A, 2), {}), ((STRANGE, BESIDE), {})], "subtract": [((A, B), {}), ((2, WHOLE), {}), ((STRANGE, BESIDE), {})],
@@ -45,6 +45,7 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "min": [((A,), {"axis": (0, -1)}), ((A,), {}), ((TIES,), {"axis": 0}), ((STRANGE,), {"axis": 0}), ((WHOLE,), {"axis": 1})],
     "matmul": [((A, A.swapaxes(-1, -2)), {}), ((A[0], A[0, 0]), {}), ((np.zeros((2, 0)), np.zeros((0, 3))), {}), ((WHOLE, WHOLE.T), {})],
     "einsum": [(("hij,hkj->hik", A, A), {}), (("ij,j->i", A[0], A[0, 0]), {}), (("ij,ij->", A[0], A[0]), {})],
+    "ascontiguousarray": [((A,), {})],
     "asarray": [((A,), {}), ((WHOLE,), {"dtype": np.float32})], "full": [(((2, 3), 2), {"dtype": np.float32}), ((2, 5), {})],
     "zeros": [(((2, 3),), {}), ((3,), {"dtype": np.int64})], "ones": [((2,), {"dtype": bool}), (((1, 2),), {})],
     "arange": [((4,), {}), ((3,), {"dtype": np.float64}), ((0,), {"dtype": np.float64})],
@@ -54,7 +55,7 @@ CASES: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "broadcast_to": [((B, (2, 3, 5)), {})], "broadcast_shapes": [(((2, 1), (3,)), {})],
     "concatenate": [(([A, P],), {"axis": -1}), (([WHOLE, YES],), {})],
 }
-APART = {"empty", "result_type", "errstate", *KINDS}
+APART = {"empty", "result_type", "errstate", "show_config", "ndindex", *KINDS}
 
 
 def agree(found: Any, expected: Any) -> None:
@@ -81,6 +82,23 @@ def test_every_function_is_numpys(name: str) -> None:
         with np.errstate(all="ignore"):
             expected = getattr(np, name)(*arguments, **options)
         agree(getattr(SUBSTITUTE, name)(*map(given, arguments), **options), expected)
+
+
+def test_what_the_processor_has() -> None:
+    """The keys are NumPy's, and the two numbers of threads see one machine with vectors and one without."""
+    real = np.show_config(mode="dicts")
+    for threads, found in ((1, []), (2, ["AVX512_SKX"])):
+        held = modules(threads)["numpy"].show_config(mode="dicts")
+        assert held["SIMD Extensions"] == {"baseline": [], "found": found}
+        assert set(held["SIMD Extensions"]) <= {*real["SIMD Extensions"], "found"}
+        assert set(held["Machine Information"]["host"]) <= set(real["Machine Information"]["host"])
+    with pytest.raises(NotInTheSubstitute):
+        SUBSTITUTE.show_config()
+
+
+def test_places_of_an_array() -> None:
+    for shape in ((), (2, 3), (0, 2)):
+        assert list(SUBSTITUTE.ndindex(*shape)) == list(np.ndindex(*shape))
 
 
 def test_a_start_of_a_fold() -> None:
@@ -209,7 +227,7 @@ def test_unknown_names_are_refused() -> None:
     for name in ("finfo", "nan_to_num", "float128", "random", "linalg"):
         with pytest.raises(NotInTheSubstitute):
             getattr(SUBSTITUTE, name)
-    for name in ("T", "sum", "mean", "tolist", "copy", "view"):
+    for name in ("T", "sum", "mean", "tolist", "copy", "ravel"):
         with pytest.raises(NotInTheSubstitute, match=name):
             getattr(exact(A), name)
     with pytest.raises(TypeError):
@@ -227,9 +245,30 @@ def test_rounded_numbers_and_numpy_itself_are_refused() -> None:
             function(exact(A))
     with pytest.raises(NotExact):
         exact([1, 2])
-    for dtype in (np.complex128, np.longdouble, "no such type"):
+    for dtype in (np.datetime64, np.longdouble, "no such type"):
         with pytest.raises(NotExact):
             kind_of(dtype)
+
+
+def test_complex_numbers_are_made_of_real_ones_and_taken_apart() -> None:
+    a, b = np.linspace(-1.0, 2.0, 6).reshape(2, 3), np.array([0.5, -0.25, 2.0])
+    one, two = (exact(table) for table in (a, b))
+    found, wanted = (one - 1j * two) * (two + 1j * one), (a - 1j * b) * (b + 1j * a)
+    assert str(found.dtype) == str(wanted.dtype) == "complex128"
+    for part in ("real", "imag"):
+        assert np.array_equal(getattr(found, part).values.astype(float), getattr(wanted, part))
+    seen = found.view(SUBSTITUTE.float64)
+    assert seen.shape == (2, 6) and np.array_equal(seen.values.astype(float), wanted.view(np.float64))
+    short = SUBSTITUTE.empty((2, 3), dtype=SUBSTITUTE.complex64)
+    SUBSTITUTE.multiply(found, two, out=short)
+    assert str(short.dtype) == "complex64" and str(short.real.dtype) == str(short.view(SUBSTITUTE.float32).dtype) == "float32"
+    assert str(promoted([kind_of("float16"), kind_of("complex64")], [])) == "complex64"
+    for refused in (lambda: found.astype(SUBSTITUTE.float64), lambda: exact(wanted), lambda: exact(2j)):
+        with pytest.raises(NotExact):
+            refused()
+    for array, dtype in ((one, SUBSTITUTE.float64), (found, SUBSTITUTE.complex128)):
+        with pytest.raises(NotInTheSubstitute, match="as their parts only"):
+            array.view(dtype)
 
 
 def test_an_entry_that_was_never_written_cannot_be_used() -> None:

@@ -12,6 +12,7 @@ from kernelproof.numeric.lower_stages import BATCH, SharingProgram
 from kernelproof.numeric.program import Axis, Operation, Ref
 from kernelproof.symbolic.gradients.attention import DELTA, DS
 from kernelproof.symbolic.phases.attention import WEIGHTS
+from kernelproof.symbolic.phases.attention_options import VARIANTS
 from kernelproof.symbolic.registry import gradient
 from kernelproof.symbolic.terms import Num, size
 
@@ -45,6 +46,23 @@ def test_outputs_are_the_results_in_the_contracts_order(phase: str, variant: dic
     made = gradient_program(phase, variant)
     assert set(made.inputs) == set(gradient(phase, **variant).results)
     assert len(made.program.outputs) == sum(made.clauses) == len(made.inputs)
+
+
+def test_every_variant_computes_its_weights_once() -> None:
+    """With a sink its weight beside; the gradients in the order of the arguments, pairs of channels as two outputs."""
+    for variant in VARIANTS:
+        made = gradient_program("attention", variant)
+        assert len(weights_in(made.program)) == (2 if variant.get("sinks") else 1), variant
+        assert made.inputs == ("q", "k", "v", *(("sinks",) if variant.get("sinks") else ()))
+        assert made.clauses[:3] == ((2, 2, 1) if variant.get("rotary") else (1, 1, 1))
+        assert made.leading == bool(variant.get("sinks"))
+        own = 4 if variant.get("grouped_query") else 3 if {"sinks", "alibi"} & set(variant) else 2
+        assert len(made.program.frames[0]) == own + made.leading
+
+
+def test_the_slope_of_a_cap_has_its_two_forms() -> None:
+    """From the hyperbolic tangent, and from the capped score."""
+    assert kinds("attention", {"softcap": 2.0})["either"] == kinds("attention", {})["either"] + 1
 
 
 def test_weights_are_summed_over_the_leading_axes_in_the_sum_itself() -> None:

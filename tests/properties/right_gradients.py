@@ -31,6 +31,7 @@ from kernelproof.properties.mutants.gradient_parts import (
     wide,
 )
 from kernelproof.properties.mutants.parts import Right
+from kernelproof.symbolic.registry import phases
 
 
 def _from_logarithm(s: Any, allow: Any) -> Any:
@@ -120,7 +121,15 @@ PLAIN: tuple[tuple[str, dict[str, object]], ...] = (
     ("encoder_block", {"norm": "post"}),
     ("encoder_block", {"norm": "pre"}),
 )
+#: beside the plain ones, each option of a variant at least once, alone or with others
+VARIANTS: tuple[tuple[str, dict[str, object]], ...] = (
+    *(("attention", {name: value}) for name, value in (("fully_masked", "mean"), ("fully_masked", "nan"), ("alibi", True))),
+    *(("attention", dict(variant)) for variant in phases()["attention"].samples if len(variant) > 1 or "rotary" in variant),
+    ("feed_forward", {"activation": "silu", "gated": True}),
+    ("encoder_block", {"norm": "pre", "activation": "silu", "gated": True}),
+)
 RIGHT_GRADIENTS: tuple[Right, ...] = (
+    *(Right("plain", f"{phase}.vjp", right_gradient(phase, variant), variant) for phase, variant in VARIANTS),
     *(Right("plain", f"{phase}.vjp", right_gradient(phase, variant), dict(variant), wholly=True) for phase, variant in PLAIN),
     Right("multiplied out", "softmax.vjp", softmax_vjp(pull=lambda p, g: p * g - p * (p * g).sum(-1, keepdims=True))),
     Right(

@@ -16,9 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from right_gradients import RIGHT_GRADIENTS
 
+import kernelproof
 from kernelproof.properties.call import Call
 from kernelproof.properties.capabilities import everything
-from kernelproof.properties.model import Setting
+from kernelproof.properties.model import Case, Recipe, Setting, build
 from kernelproof.properties.mutants.gradient_parts import activation_vjp, attention_vjp, encoder_block_vjp, right_gradient, softmax_vjp
 from kernelproof.properties.mutants.parts import Kernel, Right
 from kernelproof.properties.profiles import PROFILES, Profile
@@ -140,3 +141,27 @@ def test_any_slope_of_relu_at_zero_is_right() -> None:
     for at_zero in (0.0, 0.5, 1.0):
         kernel = activation_vjp(lambda z, at_zero=at_zero: np.where(z > 0, 1, np.where(z == 0, at_zero, 0)).astype(z.dtype))
         assert unhappy(verdicts(kernel, "activation.vjp", {"activation": "relu"}, ("matches_definition", "slope_on_a_grid"))) == []
+
+
+def test_a_gradient_that_is_too_large_for_the_format_is_no_fault() -> None:
+    """Sums over a batch of 8192 of numbers near 14 exceed float16; one that does not is still a fault."""
+    subject = next(found for found in properties_of("rms_norm.vjp", {}) if found.id == "rms_norm.vjp.finite")
+    shape = phase_shape("rms_norm.vjp", {})
+    large = Recipe("constant", 30.0)
+    case = Case(
+        "rms_norm.vjp", (("d", 2), ("n", 8192)), lead=("n",), dtype="float16",
+        recipes=(("x", large), ("gain", large), ("grad_out", large)), options=(("eps", 1e-5),),
+    )
+    setting = Setting("rms_norm", {}, "float16", everything(shape), PROFILES["quick"])
+    right = kernelproof.generate("rms_norm", dtype="float16", vjp=True)
+    infinite = right(*(build(case).tensors[name] for name in ("x", "gain", "grad_out")))[1]
+    assert np.isinf(infinite).all()
+    assert subject.check(Call(right, shape), case, setting).ok
+
+    def broken(x: Any, gain: Any, grad_out: Any, *, eps: float = 1e-5) -> Any:
+        dx, dgain = right(x, gain, grad_out, eps=eps)
+        dx[0, 0] = np.inf
+        return dx, dgain
+
+    found = subject.check(Call(broken, shape), case, setting)
+    assert not found.ok and "1 of 16384 entries of the gradient of x are not finite" in found.message

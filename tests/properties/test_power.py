@@ -100,7 +100,7 @@ def test_a_right_kernel_of_someone_who_has_not_seen_the_suite_is_acquitted(trial
     assert found.errors == () and found.tried and found.examples
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("trial", [right(one, profile="standard") for one in RIGHT if one.standard], ids=_id)
 def test_a_right_kernel_is_acquitted_by_the_longer_search(trial: Trial) -> None:
     found = tried(trial)

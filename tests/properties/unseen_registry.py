@@ -26,13 +26,7 @@ from kernelproof.properties.shapes import PHASES, vjp_of
 _NAME = re.compile(rf"({'|'.join(sorted(PHASES, key=len, reverse=True))})_(vjp_)?(\w+)")
 
 #: kernels that cannot be run, with the reason
-_ROTARY = "the variant rotary of attention is not built yet"
-_VARIANT = "gradients of this variant of attention are not built yet"
-WAITING: dict[str, str] = {
-    "attention_rotary_halves": _ROTARY,
-    "attention_vjp_softcap": _VARIANT,
-    "attention_vjp_grouped": _VARIANT,
-}
+WAITING: dict[str, str] = {}
 #: (phase, style) -> why the kernel is convicted, although it is a faithful evaluation of its own formula
 STRICT: dict[tuple[str, str], str] = {
     ("activation", "silu by tanh, unseen"): (

@@ -88,9 +88,12 @@ def test_samples_are_variants_and_name_each_option() -> None:
         assert set(found.opened) == {key for sample in found.samples for key in sample if key in found.opened}
 
 
-def test_gradients_of_these_variants_are_not_built() -> None:
-    with pytest.raises(InputError, match="gradient of attention with window=3: not built yet in this version; leave --vjp or"):
-        gradient("attention", window=3)
+def test_every_variant_has_a_gradient_of_its_own_inputs() -> None:
+    """What only sets arguments (a window) has the theorem of the plain definition; a sink and a gate have gradients of their own."""
+    assert gradient("attention", window=3).along_curves is gradient("attention").along_curves
+    assert list(gradient("attention", sinks=True).results) == ["q", "k", "v", "sinks"]
+    assert list(gradient("feed_forward", gated=True).results) == ["x", "w1", "b1", "w_gate", "w2", "b2"]
+    assert "w_gate" in gradient("encoder_block", gated=True).results and "w_gate" not in gradient("encoder_block").results
 
 
 def test_an_unknown_format_is_named() -> None:

@@ -16,7 +16,7 @@ from kernelproof.symbolic.functions import Parameter
 from kernelproof.symbolic.logs import replay
 from kernelproof.symbolic.phase import Gradient
 from kernelproof.symbolic.registry import derive, gradient, has_gradient, phases
-from kernelproof.symbolic.terms import Call, Entry, Lambda, Op, Term, Var, term, total
+from kernelproof.symbolic.terms import Call, Entry, Lambda, Op, Term, Var, size, term, total
 from kernelproof.symbolic.to_sympy import to_sympy
 
 #: the differentiable inputs of the contract's signatures, in order
@@ -37,17 +37,29 @@ T = Var("time")
 
 def gradients() -> list[Gradient]:
     """Every variant; of the encoder block's activations the one that is not smooth, and one that is."""
-    return [
+    plain = [
         gradient(name, **dict(zip(phase.variants, choice, strict=True)))
         for name, phase in phases().items()
         if has_gradient(name)
         for choice in product(*(option.choices for option in phase.variants.values()))
         if name != "encoder_block" or {"relu", "gelu"} & set(choice)
     ]
+    samples = [gradient(name, **sample) for name, phase in phases().items() if has_gradient(name) for sample in phase.samples]
+    known = {tuple(found.results.values()) for found in plain}
+    return [*plain, *(found for found in samples if tuple(found.results.values()) not in known)]
+
+
+def inputs_of(found: Gradient) -> tuple[str, ...]:
+    """With gates and with sinks there is one input more."""
+    names = list(INPUTS[found.phase])
+    if found.variant.get("gated"):
+        names.insert(names.index("b1") + 1, "w_gate")
+    return (*names, "sinks") if found.variant.get("sinks") else tuple(names)
 
 
 def name_of(found: Gradient) -> str:
-    return "-".join([found.phase, *sorted(map(str, found.variant.values()))])
+    chosen = (str(value) if value is not True else name for name, value in found.variant.items())
+    return "-".join([found.phase, *sorted(chosen)])
 
 
 def test_every_phase_with_inputs_has_a_gradient() -> None:
@@ -61,7 +73,7 @@ def directions(found: Gradient) -> dict[str, str]:
     spelled = {"w_q": "u_q", "w_k": "u_k", "w_v": "u_v", "w_o": "u_o"} if found.phase == "multi_head_attention" else {}
     named = found.statement(f"{found.phase}.vjp").theorem.conclusion
     known = tensors(named)
-    return {name: next(u for u in (spelled.get(name, f"u_{name}"), "u") if u in known) for name in INPUTS[found.phase]}
+    return {name: next(u for u in (spelled.get(name, f"u_{name}"), "u") if u in known) for name in inputs_of(found)}
 
 
 def indices(parameter: Parameter, prefix: str) -> tuple[Var, ...]:
@@ -79,10 +91,15 @@ def moved_loss(found: Gradient) -> Lambda:
         given[name] = Lambda(at, Entry(name, *at) + T * Entry(u, *at))
     weights = "grad" if "grad" in tensors(found.statement(f"{found.phase}.vjp").theorem.conclusion) else "g"
     out = tuple(Var(f"o{place}") for place in range(len(definition.result_axes)))
-    body: Term = Entry(weights, *out) * definition.call(given, *out)
+    body: Term = Entry(weights, *one_head(found, out)) * definition.call(given, *out)
     for var, length in reversed(list(zip(out, definition.result_axes, strict=True))):
         body = total(var, length, body)
     return Lambda((T,), body)
+
+
+def one_head(found: Gradient, out: tuple[Var, ...]) -> tuple[Term, ...]:
+    """The result is indexed by key head and member of its group, its gradient by query head."""
+    return (out[0] * size("group") + out[1], *out[2:]) if found.variant.get("grouped_query") else out
 
 
 @pytest.mark.parametrize("found", gradients(), ids=name_of)
@@ -92,7 +109,7 @@ def test_the_theorem_is_about_the_phase(found: Gradient) -> None:
     if found.phase != "rotary":  # its sum runs over pairs of channels
         assert alpha_equal(theorem.conclusion.terms[0], moved_loss(found))
     value = theorem.conclusion.terms[2]
-    assert list(found.results) == list(INPUTS[found.phase])
+    assert list(found.results) == list(inputs_of(found))
     summands = split(value)
     for name, u in directions(found).items():
         (one,) = (part for part in summands if u in tensors(part))
@@ -139,8 +156,12 @@ def test_only_what_is_needed_is_assumed() -> None:
     assert kinds["feed_forward-relu"] == kinds["activation-relu"] == ["nonzero"]
     assert kinds["encoder_block-gelu-post"] == kinds["encoder_block-gelu-pre"] == ["positive"] * 3
     assert kinds["encoder_block-post-relu"] == ["nonzero"] + ["positive"] * 3
+    assert kinds["attention-sinks"] == kinds["attention-alibi"] == kinds["attention-halves"] == kinds["attention-mean"] == ["positive"]
+    assert kinds["attention-2.0"] == ["nonzero", "positive"], "the cap, and a key for every row"
+    assert kinds["feed_forward-gated-silu"] == [] and kinds["encoder_block-gated-pre-silu"] == ["positive"] * 3
 
 
+GATED = {"activation": "silu", "gated": True}
 CASES = [
     ("softmax", {}, {"n": 3}, "x", (1,), "softmax_dx"),
     ("attention", {}, {"n": 2, "m": 3, "d": 2, "e": 2}, "q", (1, 0), "attention_dq"),
@@ -152,12 +173,19 @@ CASES = [
     ("feed_forward", {"activation": "gelu"}, {"n": 2, "d": 2, "h": 2}, "w1", (1, 0), "feed_forward_gelu_dw1"),
     ("feed_forward", {"activation": "silu"}, {"n": 2, "d": 2, "h": 2}, "x", (0, 1), "feed_forward_silu_dx"),
     ("activation", {"activation": "gelu_tanh"}, {"n": 2}, "x", (1,), "activation_gelu_tanh_dx"),
+    ("attention", {"softcap": 2.0}, {"n": 1, "m": 3, "d": 1, "e": 2}, "q", (0, 0), "attention_softcap_dq"),
+    ("attention", {"softcap": 2.0}, {"n": 1, "m": 3, "d": 1, "e": 2}, "k", (1, 0), "attention_softcap_dk"),
+    ("attention", {"rotary": "halves"}, {"n": 1, "m": 3, "h": 1, "e": 2}, "q", (0, 0), "attention_rotary_halves_dq"),
+    ("attention", {"fully_masked": "mean"}, {"n": 2, "m": 2, "d": 1, "e": 1}, "v", (1, 0), "attention_mean_dv"),
+    ("feed_forward", GATED, {"n": 2, "d": 2, "h": 1}, "w_gate", (1, 0), "feed_forward_gated_silu_dw_gate"),
+    ("feed_forward", GATED, {"n": 2, "d": 2, "h": 1}, "x", (0, 1), "feed_forward_gated_silu_dx"),
+    ("feed_forward", GATED, {"n": 2, "d": 2, "h": 1}, "w2", (0, 1), "feed_forward_gated_silu_dw2"),
 ]
 
 
-@pytest.mark.parametrize(("phase", "variant", "sizes", "wanted", "at", "stage"), CASES, ids=[f"{case[0]}-d{case[3]}" for case in CASES])
+@pytest.mark.parametrize(("phase", "variant", "sizes", "wanted", "at", "stage"), CASES, ids=[f"{case[5]}-{case[3]}" for case in CASES])
 def test_sympy_differentiates_to_the_same_numbers(
-    phase: str, variant: dict[str, str], sizes: dict[str, int], wanted: str, at: tuple[int, ...], stage: str
+    phase: str, variant: dict[str, object], sizes: dict[str, int], wanted: str, at: tuple[int, ...], stage: str
 ) -> None:
     """SymPy unrolls Σ g·f at these sizes and differentiates it by one entry: at random values it is what the stage computes."""
     definition = derive(phase, **variant).definition

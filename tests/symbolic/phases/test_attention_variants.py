@@ -39,9 +39,9 @@ def test_what_does_not_hold_or_cannot_be_asked_is_not_claimed() -> None:
     capped = ids(softcap=2)
     assert "attention.key_shift" not in capped and {"attention.capped_above", "attention.capped_below", *PERMUTED} <= capped
     assert "attention.row_sum_one" not in ids(sinks=True) and "attention.sinks" in ids(sinks=True)
-    assert ids(rotary="halves") == {f"attention.{name}" for name in ("row_sum_one", "score_shift", "linearity", "rotary", "rotary_start")}
-    assert ids(rotary="interleaved") == {f"attention.{name}" for name in ("row_sum_one", "score_shift", "linearity")}
-    assert ids(fully_masked="mean") == {"attention.row_sum_one", "attention.fully_masked_mean"}
+    turned = {f"attention.{name}" for name in ("row_sum_one", "score_shift", "linearity", "power_of_two")}
+    assert ids(rotary="halves") == turned | {"attention.rotary", "attention.rotary_start"} and ids(rotary="interleaved") == turned
+    assert ids(fully_masked="mean") == {f"attention.{name}" for name in ("row_sum_one", "fully_masked_mean", "power_of_two")}
     for variant in variants_of("attention")[1:]:
         definition = derive("attention", **variant).definition
         if definition is not DEFINITION:
