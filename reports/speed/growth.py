@@ -1,9 +1,10 @@
 """``python -m kernelproof.reports.speed.growth``: time and memory of attention as the length grows, from 128 to 65536.
 
 What it does: one head, d = 64, float32; the generated kernel, the textbook and PyTorch each in a fresh process for every length, which
-calls it once for warmth on 64 tokens and once on the work, with tracemalloc on, and reads the peak of the resident set
-(:mod:`kernelproof.reports.speed.memory`). Guarantees: peaks are beyond the inputs, and hold the result; a length that the textbook cannot
-have in memory is left out, and the table says so. Cannot see: the spread of a single call; ratios are the business of ``bench``.
+calls it once for warmth on 64 tokens and once on the work, with tracemalloc on, reads the peak of the resident set, and times short calls
+again (:mod:`kernelproof.reports.speed.memory`). Guarantees: peaks are beyond the inputs, and hold the result; a length that the textbook
+cannot have in memory is left out, and the table says so. Cannot see: the spread of a long call, which is made once; ratios are the
+business of ``bench``.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def image(rows: Sequence[dict[str, Any]]) -> bytes:
                     axes.plot(*zip(*found, strict=True), marker="o", markersize=4, color=colours[who], label=title)
             axes.set(xscale="log", yscale="log", xlabel="length n", ylabel=label)
             axes.set_xticks([row["n"] for row in rows if row["who"] == "kernel"])
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.tick_params(axis="x", rotation=60, labelsize=8)
         panels[0].set_title("Time of one attention head, d = 64")
