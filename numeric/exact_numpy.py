@@ -15,6 +15,7 @@ import math
 import operator
 from collections import deque
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import mpmath
@@ -298,5 +299,7 @@ def modules(threads: int = 1) -> dict[str, Module]:
         "scipy.special": special, "scipy.sparse": sparse, "ml_dtypes": Module("ml_dtypes", {"bfloat16": KINDS["bfloat16"]}),
         "os": Module("os", {"getpid": lambda: 1, "cpu_count": lambda: threads}), "collections": Module("collections", {"deque": deque}),
         "concurrent": Module("concurrent", {"futures": futures}), "concurrent.futures": futures,
+        "threading": Module("threading", {"Lock": contextlib.nullcontext}), "types": Module("types", {"ModuleType": ModuleType}),
+        "sys": Module("sys", {"modules": {}}),
         **({"threadpoolctl": Module("threadpoolctl", {"ThreadpoolController": _NoLibraries})} if threads > 1 else {}),
     }

@@ -45,6 +45,7 @@ def gradient_signature(phase: str, variant: Mapping[str, object]) -> Signature:
     positional, star, keywords = plain.call.partition(", *")
     result = _result(plain, phase)
     check = (
+        *((f"{GRAD_OUT} = {{np}}.asarray({GRAD_OUT})",) if phase == "embedding" else ()),
         f"if {GRAD_OUT}.shape != {result}:",
         f'    raise ValueError(f"{{NAME}}: {GRAD_OUT} has shape {{{{{GRAD_OUT}.shape}}}}; expected {{{{{result}}}}}, that of the result")',
     )

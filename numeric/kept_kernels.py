@@ -63,7 +63,7 @@ def cache_folder() -> Path | None:
     """Where kernels are kept; None where that is switched off or there is no home."""
     given = os.environ.get(VARIABLE)
     if given:
-        return None if given.lower() == OFF else Path(given)
+        return None if given.lower() == OFF else Path(given).expanduser()
     try:
         if sys.platform == "win32":
             base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
@@ -108,7 +108,10 @@ def kept(wanted: Wanted) -> Kept | None:
     if folder is None or not SOURCES:
         return None
     try:
-        data = json.loads(_path(folder, wanted).read_text(encoding="utf-8"))
+        path = _path(folder, wanted)
+        if not path.is_file():  # to read a pipe would wait for a writer
+            return None
+        data = json.loads(path.read_text(encoding="utf-8"))
         own = data.pop("hash")
         if own != _hash(data) or data["format"] != FORMAT or data["wanted"] != wanted.described():
             return None

@@ -25,9 +25,8 @@ def _mask(causal, mask, shape, work):
         if mask.dtype.kind == "b":
             allow = mask
         else:
-            mask = mask.astype(work)
-            allow = ~{np}.isneginf(mask)
-            bias = {np}.where(allow, mask, 0)
+            allow, least = ~{np}.isneginf(mask), {4: -3.0e38}.get(work.itemsize, -math.inf)  # a finite number stays one
+            bias = {np}.where(allow, {np}.maximum(mask, least), 0).astype(work)
     if causal:
         lower = {np}.tri(shape[-2], shape[-1], dtype=bool)
         allow = lower if allow is None else allow & lower

@@ -26,6 +26,8 @@ from kernelproof.numeric.processor import processor
 
 FORMAT = "kernelproof blocks 1"
 VARIABLE = "KERNELPROOF_TUNING"
+#: a tile or block needs some bytes
+LEAST_BYTES = 4096
 _TUNABLE = re.compile(r"(?=[A-Z])[A-Z0-9_]*(BLOCK|TILE|CHUNK)[A-Z0-9_]*|CACHE_BYTES")
 _LOG = logging.getLogger("kernelproof.tuning")
 
@@ -61,13 +63,17 @@ def read(path: Path) -> dict[str, dict[str, int]]:
             raise BadTuning(f"phases.{phase}: expected an object of constants and whole numbers")
         for name, size in sizes.items():
             if not tunable(name, size):
-                raise BadTuning(f"phases.{phase}.{name} = {size!r}: expected a constant such as QUERY_BLOCK and a whole number from 0 up")
+                raise BadTuning(
+                    f"phases.{phase}.{name} = {size!r}: expected a constant such as QUERY_BLOCK and a whole number from 0 up, of bytes "
+                    f"from {LEAST_BYTES} up"
+                )
     return dict(data["phases"]) if data.get("processor") == processor() else {}
 
 
 def tunable(name: str, value: Any) -> bool:
     """Whether a module constant is a block size."""
-    return _TUNABLE.fullmatch(name) is not None and isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    least = LEAST_BYTES if name.endswith("_BYTES") else 0
+    return _TUNABLE.fullmatch(name) is not None and isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def constants_of(namespace: Mapping[str, Any]) -> dict[str, int]:

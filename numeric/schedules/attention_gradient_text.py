@@ -2,7 +2,8 @@
 
 What it does: two passes over the tiles of a block of queries. The first has the sums of the weights and of weight times gradient of the
 weight, the second the gradients, dK and dV added up block after block. Tiles are kept between the passes where they fit in KEPT_BYTES, else
-they are computed again. Where no weight overflows with shift 0 and no sum is small the shift is 0, else it is the largest score of the row.
+they are computed again. The shift is 0 where inputs are of usual size and the sums of the weights lie between 2^-20 and 2^24 then, else it
+is the largest score of the row: beyond, gradients divided by a sum would leave the normal numbers.
 Guarantees: no array of queries × keys; blocks of a head are added in an order that the shapes alone decide. Lines ending in ``#? NAME`` and
 ``#! NAME`` are those of :mod:`numeric.schedules.attention_text`. Cannot see: whether a need is licensed.
 """
@@ -94,15 +95,26 @@ def _sums(q, across, grad, tiles, rooms, ones, bias, shift):
 '''
 
 BLOCK = '''
-def _block(q, k, grad, scale, across, d_q, d_k, d_v, tiles, rooms, kept, parts, bias):
+def _usual(part):
+    """Whether what is not 0 can be multiplied by sums from 2^-20 to 2^24, and added up, without leaving the normal numbers."""
+    size = np.absolute(part)
+    return bool((np.max(size, initial=0) <= 2.0**24) & (np.min(np.where(size == 0, 1, size), initial=1) >= 2.0**-60))
+
+
+def _normal(q, across):
+    """Whether exponentials of some scores are normal numbers: products with others are slow."""
+    return bool(np.min(np.matmul(q[:, :64], across[:, :, :512]), initial=0) >= -87 * UNIT)
+
+
+def _block(q, k, grad, scale, across, d_q, d_k, d_v, tiles, rooms, kept, parts, bias, usual):
     """The gradients of a block of queries, and what it adds to those of all keys and values.
 
     With E = exp(S - shift), l = Σ E and dP = grad·v the gradient of the scores is E·(dP - Σ E·dP / l)/l (attention.vjp).
     """
     scaled, shift, (part_q, part_k, part_v, ones), sound = q * (scale * UNIT), None, parts, False
-    if bias is None:
+    if bias is None and usual & _usual(q) & _usual(grad) & _normal(scaled, across[0]):
         total, mixed = _sums(scaled, across, grad, tiles, rooms, ones, bias, shift)
-        sound = np.isfinite(np.sum(mixed)) & (np.min(total, initial=1) >= 2.0**-20) & (np.max(total, initial=1) <= 2.0**60)
+        sound = np.isfinite(np.sum(mixed)) & (np.min(total, initial=1) >= 2.0**-20) & (np.max(total, initial=1) <= 2.0**24)
     if not sound:
         scaled = q * scale
         shift = _highest(scaled, across[0], tiles, rooms, bias)
@@ -167,6 +179,7 @@ def _attend_vjp(q, k, v, grad, scale, allow, bias, ahead):
         keys, values, to_k, to_v = np.ascontiguousarray(k[other][some]), v[other][some], d_k[job][other][some], d_v[job][other][some]
         memory, (weights, slopes, *across, part_q, part_k, part_v) = _memory(free, heads, len(keys), shapes, dtype)
         across[0][...], across[1][...], parts = np.swapaxes(keys, 1, 2), np.swapaxes(values, 1, 2), (part_q, part_k, part_v, ones)
+        usual = _usual(keys) & _usual(values)
         for at in range(job, group * blocks, jobs):
             one, first = at // blocks, at % blocks * rows
             block = slice(first, min(first + rows, n))
@@ -174,7 +187,7 @@ def _attend_vjp(q, k, v, grad, scale, allow, bias, ahead):
             tiles = list(_tiles(first, block.stop, m, columns, ahead{behind}, near, None if allow is None else allow[other][some, one]))
             rooms, kept = _rooms(tiles, (weights.reshape(-1), slopes.reshape(-1)), len(keys), len(tiles) < most), len(tiles) < most
             added = None if bias is None else bias[other][some, one, block]
-            _block(asked, keys, given, scale, across, d_q[other][some, one, block], to_k, to_v, tiles, rooms, kept, parts, added)
+            _block(asked, keys, given, scale, across, d_q[other][some, one, block], to_k, to_v, tiles, rooms, kept, parts, added, usual)
         free.append(memory)
 
     _each(len(others) * batches * jobs, work)

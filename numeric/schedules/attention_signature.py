@@ -14,12 +14,16 @@ from kernelproof.numeric.signatures import MASK, Signature
 from kernelproof.symbolic.phase import Options
 
 _CALL = re.compile(r"allow, bias = _mask\(causal, mask, (\(.*\)), work(?:, offset)?\)")
-_TAIL = MASK.index("            mask = mask.astype(work)")
+_TAIL = MASK.index("            allow, least = ")
+_ADDED = """\
+            least = {4: -3.0e38}.get(work.itemsize, -math.inf)  # a finite number stays one
+            bias = {np}.where({np}.isneginf(mask), mask, {np}.maximum(mask, least)).astype(work)
+"""
 
 
 def mask_helper(phase: str) -> str:
     """``_mask`` without causality."""
-    text = MASK[:_TAIL] + "            bias = mask.astype(work)\n    return allow, bias\n"
+    text = MASK[:_TAIL] + _ADDED + "    return allow, bias\n"
     text = _replaced(text, "def _mask(causal, mask, shape, work):", "def _mask(mask, shape, work):")
     text = _replaced(text, "as (allow, bias): True = may", "as (allow, bias), one of them or none: True = may")
     text = _replaced(text, "-inf hides; causal is top left.", "-inf hides.")

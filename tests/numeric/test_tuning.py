@@ -13,7 +13,7 @@ from kernelproof.numeric import tuning
 from kernelproof.numeric.processor import UNKNOWN, processor
 from kernelproof.numeric.tuning import FORMAT, apply, constants_of, read, tunable, tuned, tuning_path, write
 
-GOOD = {"format": FORMAT, "processor": processor(), "phases": {"attention": {"QUERY_BLOCK": 64}, "softmax.vjp": {"CACHE_BYTES": 1}}}
+GOOD = {"format": FORMAT, "processor": processor(), "phases": {"attention": {"QUERY_BLOCK": 64}, "softmax.vjp": {"CACHE_BYTES": 8192}}}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_bad_file_is_one_warning_of_one_line(text: str, path: Path, caplog: py
 def test_writing_keeps_other_phases_and_replaces_a_bad_file(path: Path) -> None:
     path.write_text(json.dumps(GOOD), encoding="utf-8")
     write(path, {"attention": {"KEY_BLOCK": 128}})
-    assert read(path) == {"attention": {"KEY_BLOCK": 128}, "softmax.vjp": {"CACHE_BYTES": 1}}
+    assert read(path) == {"attention": {"KEY_BLOCK": 128}, "softmax.vjp": {"CACHE_BYTES": 8192}}
     path.write_text("{", encoding="utf-8")
     write(path, {"softmax": {"ROW_BLOCK": 1}})
     assert read(path) == {"softmax": {"ROW_BLOCK": 1}}

@@ -245,3 +245,18 @@ def test_attention_inside_a_block_is_the_same_in_any_blocks(phase: str) -> None:
         for blocks in ((0, 0, 0), (2, 8, 5), (1, 40, 7)):
             set_blocks(kernel, *blocks)
             assert (np.abs(kernel(*given_, n_heads=3, **options) - reference) <= bound).all()
+
+
+def test_a_finite_mask_hides_nothing_though_float32_does_not_reach_so_far() -> None:
+    q, k, v = arrays((3, 4), (5, 4), (5, 2))
+    mask = np.zeros((3, 5))
+    mask[1], mask[2] = np.finfo(float).min, -math.inf
+    for kernel in (generate("attention"), generate("attention", fully_masked="mean"), generate("multi_head_attention")):
+        if kernel.phase == "attention":
+            found = kernel(q, k, v, mask=mask)
+            np.testing.assert_allclose(found[1], v.mean(axis=0), rtol=1e-6)
+        else:
+            x, *squares = arrays((3, 4), *[(4, 4)] * 4)
+            one = kernel(x, *squares, n_heads=1, mask=mask[:, :3])
+            np.testing.assert_allclose(one[1], x.mean(axis=0) @ squares[2] @ squares[3], rtol=1e-4, atol=1e-5)
+    assert (generate("attention")(q, k, v, mask=mask)[2] == 0).all()

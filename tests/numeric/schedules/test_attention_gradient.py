@@ -77,6 +77,29 @@ def test_large_scores_are_shifted_by_the_largest_one() -> None:
     agree(kernel(q, k, *rest[1:]), plain(q, k, *rest[1:]), 1e-3)
 
 
+def within(kernel: Kernel, *given: Any, **options: Any) -> None:
+    expected, bounds = kernel.error_bound(*given, **options)
+    for one, wanted, bound in zip(kernel(*given, **options), expected, bounds, strict=True):
+        assert (np.abs(one.astype(wanted.dtype) - wanted) <= bound).all()
+
+
+def test_small_gradients_and_unusual_sizes_stay_within_the_bound() -> None:
+    """Sums of weights near 2^60 would take a gradient of 10^-28 below the normal numbers."""
+    q = np.full((8, 4), 4.4, dtype=np.float32)
+    for size in (1e-10, 1e-20, 1e-25, 1e-28, 1e-33):
+        grad = np.full((8, 4), size, dtype=np.float32)
+        within(generate(), q, q, q, grad)
+        np.testing.assert_allclose(generate()(q, q, q, grad)[2], grad, rtol=1e-4)
+    small, large = np.full((8, 4), 4.4e-30, dtype=np.float32), np.full((8, 4), 4.4e30, dtype=np.float32)
+    large[0, 0] *= 1.01
+    within(generate(), small, large, q, q)
+    within(generate(), large, small, q, q)
+    for number in range(4):
+        given = arrays((2,), 40, 50, 4, 4)
+        given[number] = (given[number] * 1e9).astype(np.float32)
+        within(generate(), *given, scale=1e-12)
+
+
 def test_a_row_that_sees_no_key_has_no_gradient() -> None:
     kernel = generate()
     q, k, v, g = arrays((2,), 6, 4, 3, 2)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from typing import Any
 
 import pytest
 
 from kernelproof.numeric.schedules.threads import CONSTANTS, HELPER, IMPORTS, OPTIONAL_IMPORT
+
+
+@pytest.fixture(autouse=True)
+def threads_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the files of a test share is theirs alone."""
+    monkeypatch.delitem(sys.modules, "_kernelproof_blocks", raising=False)
 
 
 def space() -> dict[str, Any]:
@@ -97,3 +104,55 @@ def test_a_forked_child_makes_its_own_threads() -> None:
     child.start()
     child.join(30)
     assert child.exitcode == 0 and answers.get() == [0, 1, 2, 3, 4, 5]
+
+
+def test_overlapping_calls_of_two_files_go_one_after_the_other_and_leave_blas_as_it_was() -> None:
+    """Each with a limit of its own, the one that ends last would put back the limit of the other."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    files = [space(), space()]
+    for made in files:
+        made["THREADS"] = 2
+
+    def of_blas() -> list[int]:
+        return [one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"]
+
+    before, inside, limits = of_blas(), [0], []
+    most = 0
+
+    def work(_: int) -> None:
+        limits.append(of_blas())
+
+    def call(made: dict[str, Any]) -> None:
+        nonlocal most
+        for _ in range(20):
+            inside[0] += 1
+            most = max(most, inside[0])
+            made["_each"](2, work)
+            inside[0] -= 1
+
+    callers = [threading.Thread(target=call, args=(files[number % 2],)) for number in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert most > 1 and len(limits) == 160 and all(limit == [1] * len(before) for limit in limits) and of_blas() == before
+
+
+def test_without_new_threads_the_caller_does_it_all() -> None:
+    made = space()
+    made["THREADS"] = 3
+    done: list[int] = []
+    made["_each"](5, done.append)
+    for _, _, pools in made["_shared"].values():
+        pools.setdefault(3, None).shutdown()
+    made["_each"](5, done.append)
+    assert sorted(done) == sorted([*range(5), *range(5)])
+
+
+def test_one_thread_has_one_blas_thread_too_so_that_bits_agree() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    made = space()
+    made["THREADS"] = 1
+    inside: list[int] = []
+    made["_each"](2, lambda _: inside.extend(one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"))
+    assert inside and set(inside) == {1}
