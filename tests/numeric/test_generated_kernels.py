@@ -143,7 +143,7 @@ def test_silu_far_out_is_nearly_zero_and_known_to_be() -> None:
 
 MASKED = [
     np.zeros((3, 4), dtype=bool), np.zeros(4, dtype=bool), np.full((3, 4), -np.inf, dtype=np.float32),
-    np.full((1, 4), -np.inf), np.full((3, 1), np.finfo(np.float64).min),
+    np.full((1, 4), -np.inf),
 ]
 
 

@@ -95,7 +95,7 @@ def test_a_file_imports_nothing_else(phase: str, variant: dict[str, object], dty
     imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imports |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     expected = {"math", "numpy"} | ({"scipy.special"} if uses_erf(phase, variant) else set())
-    expected |= {"os", "collections", "concurrent.futures", "threadpoolctl"} if "_each(" in source else set()
+    expected |= {"os", "sys", "collections", "concurrent.futures", "threading", "types", "threadpoolctl"} if "_each(" in source else set()
     assert imports == expected | ({"ml_dtypes"} if (phase, dtype) == ("positional", "bfloat16") else set())
 
 
