@@ -109,7 +109,9 @@ def _quotient(on: Arithmetic, value: Array, args: list[Array], errors: list[Arra
     certain_zero = (args[1] == 0) & (errors[1] == 0)
     carried = (errors[0] + np.abs(value) * errors[1]) / np.where(room > 0, room, 1)
     carried = np.where(room > 0, carried, np.inf)
-    return np.where(certain_zero, 0, rounded(on, value, carried, DIVISION))
+    # by way of the reciprocal, which underflows for divisors this large
+    lost = np.where((np.abs(args[1]) + errors[1]) * on.compute.tiny >= 0.5, (np.abs(args[0]) + errors[0]) * on.compute.tiny, 0)
+    return np.where(certain_zero, 0, rounded(on, value, carried + lost, DIVISION))
 
 
 def _negation(on: Arithmetic, value: Array, args: list[Array], errors: list[Array]) -> Array:

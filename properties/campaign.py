@@ -27,6 +27,7 @@ from typing import TextIO, cast
 
 from threadpoolctl import threadpool_limits
 
+from kernelproof.numeric.precision import assuming_library
 from kernelproof.properties.campaign_table import campaign_table
 from kernelproof.properties.campaign_trials import (
     FOLDER,
@@ -95,7 +96,11 @@ class Examples:
 
 def outcome(trial: Trial, seed: int, shared: Examples | None = None) -> Outcome:
     """A trial under a seed."""
-    shared = shared or Examples()
+    with assuming_library(trial.libraries):
+        return _outcome(trial, seed, shared or Examples())
+
+
+def _outcome(trial: Trial, seed: int, shared: Examples) -> Outcome:
     try:
         target = trial.make()
         examples = shared.of(trial, target, trial.profile, seed)

@@ -31,7 +31,9 @@ DEFINITION = "matches_definition"
 
 @dataclass(frozen=True)
 class Trial:
-    """One kernel in one dtype. ``only`` are the short names of the properties that count, none for all; ``first`` those tried first."""
+    """One kernel in one dtype. ``only`` are the short names of the properties that count, none for all; ``first`` those tried first;
+    ``libraries`` those that it is of, whose units may be their own.
+    """
 
     kind: Kind
     phase: str
@@ -43,6 +45,7 @@ class Trial:
     only: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     note: str = ""
+    libraries: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -107,7 +110,9 @@ def library_trials(rows: Sequence[RightLibrary] = RIGHT_LIBRARIES) -> list[Trial
         return made
 
     return [
-        Trial("library", row.phase, row.title, dtype, make(row, dtype), row.variant, note=row.note) for row in rows for dtype in row.dtypes
+        Trial("library", row.phase, row.title, dtype, make(row, dtype), row.variant, note=row.note, libraries=tuple(reversed(row.needs)))
+        for row in rows
+        for dtype in row.dtypes
     ]
 
 

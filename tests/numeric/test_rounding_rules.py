@@ -102,10 +102,20 @@ def test_a_quotient_by_way_of_the_reciprocal(seed: int, name: str, style: str, s
     (a, a_meant, a_error), (b, b_meant, b_error) = operands.pair(), operands.pair()
     with np.errstate(all="ignore"):
         inverse = kind(1) / b
-        normal = np.isfinite(inverse) & (np.abs(inverse) >= on.compute.tiny)
+        finite = np.isfinite(inverse)
         reference = BINARY["div"](a_meant, b_meant)
         bound = RULES["div"](on, reference, [a_meant, b_meant], [a_error, b_error]) * on.slack()
-        assert excess(np.where(normal, a * inverse, reference), reference, bound) <= 1
+        for taken in (inverse, flushed(inverse, on)):
+            assert excess(np.where(finite, a * taken, reference), reference, bound) <= 1
+
+
+def test_a_reciprocal_that_underflows_is_allowed_for() -> None:
+    """x·σ(x) at −87.7, where σ(x) is below the normal numbers of float32."""
+    on = F32
+    above, below = np.array([-87.7]), 1 + np.exp(np.array([87.7]))
+    assert float(1 / below[0]) < on.compute.tiny
+    error = RULES["div"](on, above / below, [above, below], [np.zeros(1), np.zeros(1)])
+    assert abs(above / below)[0] <= error[0] < 1.1 * 87.7 * on.compute.tiny
 
 
 #: function -> (in long double, the range of arguments)

@@ -33,6 +33,18 @@ def test_this_numpy_is_within_its_table(monkeypatch: pytest.MonkeyPatch) -> None
     assert 0.4 < found.ulps <= LIBRARIES["numpy"].ulps["exp"] and found.tried > 2**24 - 2
 
 
+def test_this_numpy_is_within_its_table_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ulps_measured, "SAMPLE", 20_000)
+    found = ulps_measured.measured("numpy", "tanh", "float64")
+    assert 0.4 < found.ulps <= LIBRARIES["numpy"].ulps["tanh"] and found.tried >= 20_000
+
+
+def test_a_bent_function_is_seen_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ulps_measured, "SAMPLE", 20_000)
+    monkeypatch.setattr(ulps_measured, "library_function", lambda library, name: lambda x: np.sin(x) * (1 + 8 * 2.0**-52))
+    assert 8 <= ulps_measured.measured("numpy", "sin", "float64").ulps < 17
+
+
 def test_a_bent_function_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ulps_measured.FUNCTIONS, "sqrt", ("sqrt", 0, 1, False))
     monkeypatch.setattr(ulps_measured, "SPARSE", 100_003)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from kernelproof.numeric.precision import assumed_precision
 from kernelproof.properties import campaign
 from kernelproof.properties.campaign import main, outcome, source
 from kernelproof.properties.campaign_table import campaign_table
@@ -146,3 +147,11 @@ def test_a_compressed_record_goes_on_and_the_table_names_the_sources(tmp_path: P
     with gzip.open(record, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file][1:]
     assert rows and {row["source"] for row in rows} == {source()}
+
+
+def test_a_kernel_of_a_library_is_judged_by_the_units_of_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(campaign, "_outcome", lambda *_: seen.append(assumed_precision("float32").ulps))
+    for title in ("jax.nn:silu", "onnxruntime Gelu, opset 23", "torch.nn.functional:silu", "generated:softmax"):
+        outcome(next(one for one in library_trials() if one.title == title), 0)
+    assert seen == ["jax", "onnxruntime", "any", "any"]
