@@ -108,7 +108,7 @@ def _outcome(trial: Trial, seed: int, shared: Examples) -> Outcome:
     except InputError as error:
         return Outcome(trial.key, seed, trial.profile, unusable=str(error))
     if trial.kind != "wrong":
-        found = list(examples.judged(target.call, [one for one in known if not trial.only or short(one) in trial.only]))
+        found = list(examples.judged(target.call, [one for one in known if not trial.only or short(one) in trial.only], trial.most))
         return Outcome(
             trial.key,
             seed,

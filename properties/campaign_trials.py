@@ -32,7 +32,7 @@ DEFINITION = "matches_definition"
 @dataclass(frozen=True)
 class Trial:
     """One kernel in one dtype. ``only`` are the short names of the properties that count, none for all; ``first`` those tried first;
-    ``libraries`` those that it is of, whose units may be their own.
+    ``libraries`` those that it is of, whose units may be their own; ``most`` so many examples of each property, 0 for all.
     """
 
     kind: Kind
@@ -46,6 +46,7 @@ class Trial:
     first: tuple[str, ...] = ()
     note: str = ""
     libraries: tuple[str, ...] = ()
+    most: int = 0
 
     @property
     def key(self) -> str:
@@ -110,7 +111,10 @@ def library_trials(rows: Sequence[RightLibrary] = RIGHT_LIBRARIES) -> list[Trial
         return made
 
     return [
-        Trial("library", row.phase, row.title, dtype, make(row, dtype), row.variant, note=row.note, libraries=tuple(reversed(row.needs)))
+        Trial(
+            "library", row.phase, row.title, dtype, make(row, dtype), row.variant,
+            note=row.note, libraries=tuple(reversed(row.needs)), most=row.most,
+        )
         for row in rows
         for dtype in row.dtypes
     ]

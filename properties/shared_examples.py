@@ -72,15 +72,15 @@ class SharedExamples:
         place = {name: at for at, name in enumerate(first)}
         return sorted(self.properties, key=lambda found: place.get(short(found), len(place)))
 
-    def judged(self, call: Call, properties: Sequence[Property]) -> Iterator[Judgement]:
-        """The verdicts, one by one; a failure ends the examples of its property."""
+    def judged(self, call: Call, properties: Sequence[Property], most: int = 0) -> Iterator[Judgement]:
+        """The verdicts, one by one; a failure ends the examples of its property, and so does the number of ``most``, if it is not 0."""
         for subject in properties:
-            yield self._judgement(call, subject)
+            yield self._judgement(call, subject, most)
 
-    def _judgement(self, call: Call, subject: Property) -> Judgement:
+    def _judgement(self, call: Call, subject: Property, most: int) -> Judgement:
         if missing := sorted(subject.needs - self.setting.capabilities):
             return Judgement(subject.id, "not_applicable", 0, f"the target does not take {', '.join(missing)}")
-        search, vacuous, cases = Search(subject, call, self.setting), 0, self.cases(subject)
+        search, vacuous, cases = Search(subject, call, self.setting), 0, self.cases(subject)[: most or None]
         for number, case in enumerate(cases, start=1):
             try:
                 finding = search.judge(case)

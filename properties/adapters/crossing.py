@@ -114,7 +114,8 @@ def _jax() -> Crossing:
             context = wide(True)
         return context
 
-    return Crossing(jax.Array, lambda array: jax.numpy.array(array, copy=True), np.asarray, during)
+    # a copy of NumPy's: jax.numpy.array would compile one for every shape, and device_put alone may share memory
+    return Crossing(jax.Array, lambda array: jax.device_put(array.copy()), np.asarray, during)
 
 
 #: by library, imported when first asked for

@@ -49,7 +49,7 @@ def _layer_norm(function: Kernel, variant: Variant) -> Kernel:
 
 
 def _attention(function: Kernel, variant: Variant) -> Kernel:
-    jnp = importlib.import_module("jax.numpy")
+    put = importlib.import_module("jax").device_put
     compiled = _compiled(function, static_argnames=("scale", "is_causal"))
 
     def attention(q: Any, k: Any, v: Any, *, causal: bool = False, mask: Any = None, scale: float | None = None) -> Any:
@@ -58,16 +58,16 @@ def _attention(function: Kernel, variant: Variant) -> Kernel:
         lead, n, m = q.shape[:-2], q.shape[-2], k.shape[-2]
         slices = math.prod(lead)
         # (…, n, d) to (batch, n, heads, d) with one head
-        moved = [jnp.array(x.reshape((slices, x.shape[-2], 1, x.shape[-1]))) for x in (q, k, v)]
+        moved = [put(x.reshape((slices, x.shape[-2], 1, x.shape[-1]))) for x in (q, k, v)]
         allow: Any = np.tri(n, m, dtype=np.bool_) if causal else np.ones((n, m), dtype=np.bool_)
         chosen: dict[str, Any] = {}
         if mask is not None:
             boolean = mask.dtype == bool
             full = np.broadcast_to(np.asarray(mask), (*lead, n, m))
-            chosen["mask" if boolean else "bias"] = jnp.array(full.reshape((slices, 1, n, m)))
+            chosen["mask" if boolean else "bias"] = put(full.reshape((slices, 1, n, m)))
             allow = allow & (full if boolean else ~np.isneginf(full))
         out = np.asarray(compiled(*moved, scale=scale, is_causal=causal, **chosen)).reshape((*lead, n, v.shape[-1]))
-        return jnp.array(np.where(allow.any(axis=-1)[..., None], out, np.zeros((), out.dtype)))
+        return put(np.where(allow.any(axis=-1)[..., None], out, np.zeros((), out.dtype)))
 
     return attention
 
