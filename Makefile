@@ -1,7 +1,7 @@
 # Every target sets itself up; only Python >= 3.11, git and make are needed (test-cuda: g++ as well).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly nightly-power nightly-speed test-cuda lint types readme clean require-g++
+.PHONY: help demo test nightly nightly-power nightly-kernels nightly-speed test-cuda lint types readme clean require-g++
 .DELETE_ON_ERROR:
 
 # The first of these that is new enough and can make environments; `make PYTHON=/path/to/python …` chooses another.
@@ -16,6 +16,7 @@ help:
 	@echo 'make test       set up and run the tests'
 	@echo 'make nightly    the tests with a wide, random search'
 	@echo 'make nightly-power  what the properties are worth over ten seeds: docs/power.md'
+	@echo 'make nightly-kernels  verify and validate every generated NumPy kernel: docs/kernels.md'
 	@echo 'make nightly-speed  time the kernels on this machine: docs/speed.md, its picture, README.md; docs/growth.png'
 	@echo 'make test-cuda  compile and emulate the CUDA kernels; needs g++, and no GPU'
 	@echo 'make lint       ruff'
@@ -36,6 +37,10 @@ nightly: .venv/ready
 # Goes on where it was stopped. The libraries that are installed in .venv are tried, the others are named as not run.
 nightly-power: .venv/ready
 	.venv/bin/python -m kernelproof.properties.campaign --record build/power.jsonl -o docs/power.md
+
+# Goes on where it was stopped; a kernel whose text has changed is tried anew.
+nightly-kernels: .venv/ready
+	.venv/bin/python -m kernelproof.reports.kernels --record build/kernels.jsonl -o docs/kernels.md
 
 # What is installed in .venv of torch, onnx and onnxruntime is timed, the rest is named as not installed.
 nightly-speed: .venv/ready
