@@ -211,7 +211,7 @@ def _statements(form: Form, shifted: Theorem) -> Iterator[Statement]:
     )
     if not form.turned:
         yield from _permutations(form)
-    if form is PLAIN_FORM:
+    if form == PLAIN_FORM:
         vector = (Extra("u", "real", (d,)),)
         yield Statement("attention.key_shift", "One vector added to every key changes nothing", key_shift(), over, vector)
     yield Statement(
@@ -253,7 +253,7 @@ def of_plain_form(statements: Callable[[Options], tuple[Statement, ...]]) -> Cal
     made = cache(lambda: statements({}))
 
     def of(variant: Options) -> tuple[Statement, ...]:
-        return tuple(found for found in made() if found.id not in left_out(variant)) if form_of(variant) is PLAIN_FORM else ()
+        return tuple(found for found in made() if found.id not in left_out(variant)) if form_of(variant) == PLAIN_FORM else ()
 
     return of
 

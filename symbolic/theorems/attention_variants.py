@@ -266,7 +266,7 @@ def statements(variant: Options) -> tuple[Statement, ...]:
         ("rotary", "Rotary positions inside are turned queries and keys", rotary_inside, over, (), "rotary"),
         ("rotary_start", "With rotary inside, the first position does not matter", rotary_start, over, TURN, "rotary"),
     )
-    plain, asked = form_of(variant) is PLAIN_FORM, {key for key, value in variant.items() if value != "interleaved"}
+    plain, asked = form_of(variant) == PLAIN_FORM, {key for key, value in variant.items() if value != "interleaved"}
     return tuple(
         Statement(f"attention.{name}", title, theorem(), ranges, extras, untested=BOUNDED if name.startswith("capped") else RELATED)
         for name, title, theorem, ranges, extras, of in made
