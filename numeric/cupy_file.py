@@ -18,8 +18,9 @@ from kernelproof.numeric.cuda_kernel import KernelText
 from kernelproof.numeric.cuda_types import TYPES, Types, helpers_text
 from kernelproof.numeric.cupy_launch import LAUNCH, WIDENED
 from kernelproof.numeric.cupy_printer import CupyPrinter
+from kernelproof.numeric.file_parts import filled, sealed
 from kernelproof.numeric.forms import program_of
-from kernelproof.numeric.kernel_file import _filled, _steps_line, docstring, sealed
+from kernelproof.numeric.kernel_file import docstring, steps_line
 from kernelproof.numeric.program import Program
 from kernelproof.numeric.signature_variants import signature as signature_of
 from kernelproof.numeric.signatures import Signature
@@ -50,7 +51,7 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
     made, destinations = _destinations(derivation)
     printer = CupyPrinter(phase, program, signature, dtype, destinations)
     outputs = printer.run()
-    prologue = [*_prologue(derivation, signature, dtype, printer.widened), *_steps_line(derivation)]
+    prologue = [*_prologue(derivation, signature, dtype, printer.widened), *steps_line(derivation)]
     body = [*prologue, *_size_lines(program, printer.kernels, prologue), *made, *printer.lines]
     if not destinations:
         result = signature.result.replace("{np}", "cp").replace("{out}", outputs[0].code)
@@ -101,7 +102,7 @@ def _destinations(derivation: Derivation) -> tuple[list[str], tuple[str, ...]]:
 def _prologue(derivation: Derivation, signature: Signature, dtype: str, widened: tuple[str, ...]) -> list[str]:
     """From the user's arguments to the formal parameters, as in the NumPy file."""
     phase = derivation.phase
-    before = [_filled(line, phase, "cp") for line in signature.before]
+    before = [filled(line, phase, "cp") for line in signature.before]
     if phase == "positional":
         return before
     if phase == "embedding":

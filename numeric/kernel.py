@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kernelproof import __version__
-from kernelproof.numeric.gradient_error import GradientErrorBound
+from kernelproof.numeric.error_bounds import ErrorBound, GradientErrorBound
 from kernelproof.numeric.gradient_file import gradient_licences, gradient_source
 from kernelproof.numeric.gradient_signature import vjp_name
 from kernelproof.numeric.kept_kernels import Kept, Wanted, cache_folder, keep, kept
-from kernelproof.numeric.kernel_file import error_bound_text, kernel_source, licences_of
-from kernelproof.numeric.reference import reference, stored
-from kernelproof.numeric.rounding import FORMATS, Array, arithmetic_for
-from kernelproof.numeric.signature_variants import names_of, signature
+from kernelproof.numeric.kernel_file import kernel_source, licences_of
+from kernelproof.numeric.rounding import FORMATS
 from kernelproof.numeric.tuning import apply
 from kernelproof.symbolic.errors import InputError, NotBuiltYet
 from kernelproof.symbolic.phase import Derivation, Gradient, Statement
@@ -35,50 +31,6 @@ from kernelproof.symbolic.registry import phase as phase_of
 from kernelproof.symbolic.serialise import fingerprint
 
 BACKENDS = ("numpy", "cupy")
-
-
-@dataclass(frozen=True)
-class ErrorBound:
-    """The rounding-error bound of a kernel: in words, and for given arguments as (reference, bound)."""
-
-    phase: str
-    variant: Mapping[str, object]
-    dtype: str
-
-    @property
-    def statement(self) -> str:
-        """The bound in words."""
-        return error_bound_text(self.dtype)
-
-    def __call__(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:
-        """(reference, bound): |kernel(…) − reference| ≤ bound, entry by entry. Arguments as for the kernel."""
-        tensors = self._tensors(arguments, options)
-        found = reference(self.phase, self.variant, tensors, options, self.dtype)
-        floats = [array.dtype for array in tensors.values() if array.dtype.name in FORMATS]
-        result = np.result_type(*floats).name if floats else self.dtype
-        if result in FORMATS and FORMATS[result].unit > FORMATS[self.dtype].unit:
-            # the kernel gives back the type of its inputs, here a narrower one than its own
-            on = arithmetic_for(self.dtype, found.value.dtype)
-            found = stored(replace(on, store=FORMATS[result]), found, copied=self.phase == "embedding")
-        return found.value, found.error
-
-    def _tensors(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Array]:
-        """Arrays by name, taken out of the keywords where they were given so. InputError for a call that the signature does not have."""
-        names, allowed = names_of(self.phase, self.variant)
-        given = dict(zip(names, arguments, strict=False))
-        given |= {name: options.pop(name) for name in names if name not in given and name in options}
-        if len(arguments) > len(names) or len(given) < len(names) or set(options) - allowed:
-            shown = ", ".join([str(len(arguments)), *options])
-            call = signature(self.phase, self.variant).call
-            raise InputError(f"bounding {self.phase}: arguments {shown}; expected a call of {self.phase}({call})")
-        params = given.pop("params", {})
-        members = signature(self.phase, self.variant).arrays[1:] if "params" in names else ()
-        if missing := [name for name in members if name not in params]:
-            raise InputError(f"bounding {self.phase}: params lacks {', '.join(missing)}; expected a mapping with {', '.join(members)}")
-        return {name: np.asarray(value) for name, value in {**given, **params}.items()}
-
-    def __str__(self) -> str:
-        return self.statement
 
 
 @dataclass(frozen=True)

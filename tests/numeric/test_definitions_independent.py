@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numeric_cases import ALL, HEADS, Calls, name_of, variants_of
 
-from kernelproof.numeric.kernel import ErrorBound
+from kernelproof.numeric.error_bounds import ErrorBound
 from kernelproof.symbolic.registry import derive
 
 Wide = np.longdouble

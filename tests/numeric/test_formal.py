@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numeric_cases import ALL, Calls, kernel_of, name_of
 
+from kernelproof.numeric.error_bounds import ErrorBound
 from kernelproof.numeric.formal import formal, masks
 from kernelproof.numeric.interpret import Approx
-from kernelproof.numeric.kernel import ErrorBound
 from kernelproof.numeric.reference import reference, stored
 from kernelproof.numeric.rounding import FORMATS, Arithmetic, arithmetic_for
 from kernelproof.symbolic.registry import derive

@@ -14,7 +14,7 @@ import pytest
 from numeric_cases import ALL, DTYPES, kernel_of, name_of
 
 from kernelproof import __version__
-from kernelproof.numeric.kernel_file import error_bound_text
+from kernelproof.numeric.file_parts import error_bound_text
 from kernelproof.numeric.signature_variants import signature
 from kernelproof.symbolic.printing.derivation import definition_equations
 from kernelproof.symbolic.printing.render import text
