@@ -201,12 +201,12 @@ def calls(phase: str, variant: Mapping[str, object], dtype: str, seed: int) -> l
             found.append(({"ids": draw.rng.integers(0, vocab, shape).astype(kind), "table": draw.array(vocab, width)}, {}))
     elif phase == "positional":
         widths = (6, 4, 2, 0, 8, 6) if variant["layout"] == "halves" else (6, 7, 1, 0, 3, 5)
-        options: tuple[dict[str, Any], ...] = ({}, {"base": 7.5, "start": 3}, {"start": 0.5}, {}, {"base": 2}, {"base": 0.5, "start": -2})
-        for n, width, option in zip((5, 4, 3, 2, 0, 2), widths, options, strict=True):
+        options: tuple[dict[str, Any], ...] = ({}, {"base": 7.5, "start": 3}, {"start": 0.5}, {}, {"base": 2}, {"base": 0.5, "start": -4.5})
+        for n, width, option in zip((5, 4, 3, 2, 0, 7), widths, options, strict=True):
             found.append(({"n_positions": n, "d_model": width}, option))
     elif phase == "rotary":
-        options = ({}, {"base": 7.5, "start": 3}, {"start": 0.5}, {}, {"base": 2}, {"base": 0.5, "start": -2})
-        for shape, option in zip(((5, 6), (2, 3, 4), (1, 2), (0, 4), (3, 0), (2, 8)), options, strict=True):
+        options = ({}, {"base": 7.5, "start": 3}, {"start": 0.5}, {}, {"base": 2}, {"base": 0.5, "start": -4.5})
+        for shape, option in zip(((5, 6), (2, 3, 4), (1, 2), (0, 4), (3, 0), (7, 8)), options, strict=True):
             found.append(({"x": draw.array(*shape)}, option))
     elif phase in ("softmax", "activation"):
         found = [({"x": draw.array(*shape, size=4.0)}, {}) for shape in ((5,), (2, 3), (1,), (3, 0), (2, 1, 7))]

@@ -43,21 +43,23 @@ def rescalings(scores: Array, errors: Array, keep: Array, tile: int) -> int:
     low, high = np.where(keep, scores - errors, -np.inf), np.where(keep, scores + errors, -np.inf)
     tiles = math.ceil(length / tile)
     most = tiles - 1
-    if most < 2 or low.size * length > _MOST_COMPARED:
+    beside = 1 + math.ceil(math.log2(max(tiles, 1)))
+    if most <= beside or low.size * length > _MOST_COMPARED:
         return most
-    rise = max(_longest_rise(low, high), _longest_rise(low[..., ::-1], high[..., ::-1]))
-    return min(most, rise + 1 + math.ceil(math.log2(tiles)))
+    # forwards and backwards
+    rise = _longest_rise(*(np.stack([part, part[..., ::-1]]) for part in (low, high)))
+    return min(most, rise + beside)
 
 
 def _longest_rise(low: Array, high: Array) -> int:
     """The most steps from a key to the next larger one, in any row and from any key."""
     length = low.shape[-1]
-    steps = np.zeros(low.shape, dtype=np.int64)
+    low, high = low.reshape(-1, length), high.reshape(-1, length)
+    steps, rows, there = np.zeros(low.shape, dtype=np.int64), np.arange(low.shape[0]), np.isfinite(low)
     for at in range(length - 2, -1, -1):
-        larger = high[..., at + 1 :] > low[..., at : at + 1]
-        first = larger.argmax(axis=-1)[..., None]
-        there = np.take_along_axis(steps, first + at + 1, axis=-1)[..., 0] + 1
-        steps[..., at] = np.where(larger.any(axis=-1) & np.isfinite(low[..., at]), there, 0)
+        larger = high[:, at + 1 :] > low[:, at, None]
+        first = larger.argmax(axis=-1)
+        steps[:, at] = (steps[rows, first + at + 1] + 1) * (larger[rows, first] & there[:, at])
     return int(steps.max(initial=0))
 
 

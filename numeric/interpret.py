@@ -22,6 +22,7 @@ import numpy as np
 
 from kernelproof.numeric import rounding
 from kernelproof.numeric.approx import Approx, align, size_value
+from kernelproof.numeric.contraction import Contraction
 from kernelproof.numeric.elementary import VALUES, pi
 from kernelproof.numeric.idioms import Idioms
 from kernelproof.numeric.liberties import Liberties, Reach, shifts_in
@@ -92,9 +93,10 @@ class Interpreter:
     def _guarded(self, found: Approx) -> Approx:
         """Beyond the target's range, or where nothing is known, the bound is infinite; what its own computation lost is put back."""
         value, error = found.value, found.error * self.on.slack()
-        bad = ~np.isfinite(value) | np.isnan(error) | (np.abs(value) + error > self._on.compute.largest)
-        if bad.any():
-            error = np.where(bad, np.inf, error)
+        # false where a value is not finite or an error no number, too
+        known = np.abs(value) + error <= self._on.compute.largest
+        if not np.logical_and.reduce(known, axis=None):
+            error = np.where(known, error, np.inf)
             value = np.where(np.isfinite(value), value, 0)
         return Approx(value, error)
 
@@ -226,18 +228,14 @@ class Interpreter:
     def _contract(self, number: int, operation: Operation, values: dict[int, Approx]) -> Approx:
         (reduced,) = operation.detail
         left, right = (self._factor(ref.value, values) for ref in operation.operands)
-        letters = {name: chr(97 + place) for place, name in enumerate({n: 0 for ref in operation.operands for n in ref.axes})}
-        subscripts = ["..." + "".join(letters[name] for name in ref.axes) for ref in operation.operands]
-        text = f"{','.join(subscripts)}->...{''.join(letters[name] for name in operation.names)}"
-
-        def product(a: Array, b: Array) -> Array:
-            return np.einsum(text, a, b, optimize=True)  # type: ignore[no-any-return]
-
+        axes = [ref.axes for ref in operation.operands]
+        of = Contraction(axes[0], axes[1], reduced, operation.names)
+        product = of.product
         a, b = np.abs(left.value), np.abs(right.value)
         reach = product(a + left.error, b + right.error)
         carried = product(a, right.error) + product(left.error, b + right.error)
         roundings = self._count(reduced) + self._idioms.extra_roundings(operation)
-        flushed = self._on.tiny * (product(a, np.ones_like(b)) + product(np.ones_like(a), b))
+        flushed = self._on.tiny * of.sums(a, b)
         # on the way of an online softmax a weight may still be one
         early = [self._idioms.is_online_weight(ref.value) for ref in operation.operands]
         largest = product(np.ones_like(a) if early[0] else a, np.ones_like(b) if early[1] else b) if any(early) else None

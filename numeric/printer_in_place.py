@@ -14,10 +14,11 @@ from collections import Counter
 from kernelproof.numeric.printer import ArrayPrinter
 from kernelproof.numeric.program import Operation, Program
 from kernelproof.numeric.source_code import SCALAR, TABLE, TENSOR, Code, size_code
+from kernelproof.symbolic.terms import Term
 
 UFUNCS = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "max": "maximum"}
-#: axes, and whether leading ones may stand in front
-Form = tuple[tuple[str, ...], bool]
+#: lengths of the axes, and whether leading ones may stand in front
+Form = tuple[tuple[Term, ...], bool]
 
 
 class InPlacePrinter(ArrayPrinter):
@@ -42,7 +43,10 @@ class InPlacePrinter(ArrayPrinter):
         """As the forward printer; the last line writes the result."""
         (frame,) = self.program.frames
         batched = any(self._is_batched(operation) for operation in self.program.operations)
-        self._free[frame, batched] = [self.result]
+        (ref,) = self.program.outputs
+        lengths = {name: axis.size for name, axis in zip(ref.axes, self.program.operations[ref.value].axes, strict=True)}
+        if {*frame} <= {*lengths}:
+            self._free[tuple(lengths[name] for name in frame), batched] = [self.result]
         (found,) = super().run()
         if found.code != self.result:
             self.lines.append(f"{self.result}[...] = {found.code}")
@@ -71,7 +75,8 @@ class InPlacePrinter(ArrayPrinter):
 
     def _release(self, value: int) -> None:
         found = self._code[value]
-        self._free.setdefault((found.axes, found.batched), []).append(self._arrays.pop(value))
+        form = tuple(axis.size for axis in self.program.operations[value].axes), found.batched
+        self._free.setdefault(form, []).append(self._arrays.pop(value))
 
     def _is_summed_square(self, number: int) -> bool:
         """Whether a value is a square that only one sum along the last axis reads."""
@@ -83,12 +88,12 @@ class InPlacePrinter(ArrayPrinter):
 
     def _place(self, operation: Operation, batched: bool, aliased: bool) -> str | None:
         """An array that may take the value: of an operand that dies here, unless ``aliased`` forbids it, or a free one."""
-        form = operation.names, batched
+        form, same = (tuple(axis.size for axis in operation.axes), batched), (operation.names, batched)
         counts = Counter(ref.value for ref in operation.operands)
         dying = [
             value
             for value, count in counts.items()
-            if value in self._arrays and self._left[value] == count and (self._code[value].axes, self._code[value].batched) == form
+            if value in self._arrays and self._left[value] == count and (self._code[value].axes, self._code[value].batched) == same
             and all(ref.axes == operation.names for ref in operation.operands if ref.value == value)
         ]
         dying.sort(key=lambda value: self._arrays[value] != self.result)

@@ -83,12 +83,15 @@ class ProductPrinter:
         lengths = dict(zip(operation.operands[1].axes, (sizes[name] for name in names), strict=True))
         arranged = self._aligned(left, (*own_left, *reduced), TENSOR, left.batched)
         if joins:
-            name = self._assigned("heads_last", arranged.code)
+            name = arranged.code if arranged.code.isidentifier() else self._assigned("heads_last", arranged.code)
             joined = f"{name}.reshape({name}.shape[:-2] + ({lengths[reduced[0]]} * {lengths[reduced[1]]},))"
-            return Code(f"{self.module}.matmul({joined}, {whole.code})", operation.names, TENSOR, left.batched)
-        product = f"{self.module}.matmul({arranged.code}, {whole.code})"
-        shape = f"{arranged.operand}.shape[:-1] + ({lengths[own_right[0]]}, {lengths[own_right[1]]})"
-        return Code(f"{product}.reshape({shape})", operation.names, TENSOR, left.batched)
+            return Code(self._product("matmul", f"{joined}, {whole.code}", operation), operation.names, TENSOR, left.batched)
+        columns = ", ".join(lengths[name] for name in own_right)
+        return Code(self._split_product(operation, arranged, whole.code, columns), operation.names, TENSOR, left.batched)
+
+    def _split_product(self, _: Operation, left: Code, right: str, columns: str) -> str:
+        """The code of a product of two matrices whose columns are seen as two axes of these lengths."""
+        return f"{self.module}.matmul({left.code}, {right}).reshape({left.operand}.shape[:-1] + ({columns}))"
 
     def _aligned(self, value: Code, want: tuple[str, ...], depends: str, batched: bool) -> Code:
         """The value with axes in the wanted order and places for missing ones; tables are rounded where they meet tensors."""

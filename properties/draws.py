@@ -1,11 +1,16 @@
-"""Draws that depend on the seed alone."""
+"""Draws that depend on the seed alone, and choices that are made once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
+from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -28,3 +33,14 @@ def same_draws_everywhere() -> Iterator[None]:
     finally:
         hooks["_get_local_constants"] = own
         hooks["CONSTANTS_CACHE"].cache.clear()
+
+
+def chosen_from(values: Sequence[T]) -> st.SearchStrategy[T]:
+    """``sampled_from``, once for the same values: making one and having it checked takes longer than a draw from it."""
+    # True and 1 are equal, and not the same
+    return _kept(tuple(values), repr(values))
+
+
+@functools.lru_cache(maxsize=4096)
+def _kept(values: tuple[Any, ...], told: str) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)

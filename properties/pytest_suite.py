@@ -2,7 +2,8 @@
 
 Guarantees: one item a property, named by its id; neither inconclusive nor not-applicable properties count as passed: they skip with their
 reason. The kernel runs in a worker process, as under ``verify``: one that crashes, hangs or exits is a failed item, with its input and a
-program that shows it, and the others still run. A counterexample is tried first the next time (``remembered.py``).
+program that shows it, and the others still run. Where one cannot run there, pytest warns once and says why; ``isolated=False`` asks for
+that. Bounds are those of ``verify``. A counterexample is tried first the next time (``remembered.py``).
 Options of the pytest plugin: ``--kernelproof-profile`` overrides the profile; the seed is ``--kernelproof-seed``, else Hypothesis' own
 ``--hypothesis-seed``, else that of the suite. Under pytest-xdist every process has a worker of its own.
 Cannot see: what the kernel changes in the process of the tests, which it does not run in.
@@ -10,14 +11,16 @@ Cannot see: what the kernel changes in the process of the tests, which it does n
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import pytest
 
-from kernelproof.properties.isolation import isolated_function, isolated_target
+from kernelproof.numeric.precision import assuming, assuming_library
+from kernelproof.properties.isolation import GENERATED, PROCESS, isolated_function, isolated_target
 from kernelproof.properties.model import Case, Finding, Property, Setting, dtype_named
 from kernelproof.properties.profiles import profile_named
 from kernelproof.properties.registry import properties_of
@@ -26,7 +29,8 @@ from kernelproof.properties.render import counterexample_text
 from kernelproof.properties.replay import again
 from kernelproof.properties.reproducer import reproducer
 from kernelproof.properties.runner import run_property
-from kernelproof.properties.targets import Target, memory_target
+from kernelproof.properties.shapes import vjp_of
+from kernelproof.properties.targets import Target, load_target, memory_target
 from kernelproof.properties.verdict import PropertyVerdict
 from kernelproof.properties.verify import DEFAULT_SEED, checked_variant
 from kernelproof.symbolic.errors import InputError
@@ -40,16 +44,23 @@ def suite(
     seed: int = DEFAULT_SEED,
     dtype: str = "float32",
     supports: Sequence[str] | None = None,
+    vjp: bool = False,
+    precision: str = "",
+    isolated: bool = True,
     **variant: object,
 ) -> Callable[..., None]:
     """A parametrised test function. Bind it to a name that pytest collects.
 
-    ``function`` is a kernel, or names one as the command line does (``"kernels.py:softmax"``).
+    ``function`` is a kernel, or names one as the command line does (``"kernels.py:softmax"``); ``vjp`` and ``precision`` are those of
+    ``verify``. With ``isolated=False`` the kernel runs in the process of the tests, where a debugger sees it, and a crash ends them all.
     """
+    phase = vjp_of(phase) if vjp else phase
     chosen = checked_variant(phase, variant)
     dtype_named(dtype)
     profile_named(profile)
-    opened = _Opened(function, phase, chosen, dtype, supports)
+    with assuming(precision):
+        pass  # a wrong word is told when the tests are collected
+    opened = _Opened(function, phase, chosen, dtype, supports, isolated)
     properties = properties_of(phase, chosen)
 
     @pytest.mark.parametrize("kernel_property", properties, ids=[found.id for found in properties])
@@ -58,7 +69,8 @@ def suite(
         searched = profile_named(option("kernelproof_profile", None) or profile)
         target = opened.target(request)
         setting = Setting(phase, target.variant, dtype, target.capabilities, searched)
-        found, interrupted = _judged(kernel_property, target, setting, chosen_seed(option, seed), request.node.nodeid, len(properties))
+        with assuming(precision), assuming_library((target.library, *target.packages)):
+            found, interrupted = _judged(kernel_property, target, setting, chosen_seed(option, seed), request.node.nodeid, len(properties))
         if interrupted:
             raise KeyboardInterrupt
         _tell(found)
@@ -83,16 +95,19 @@ class _Opened:
     """The kernel in its worker, from the first item that needs it to the end of the module."""
 
     def __init__(
-        self, function: Callable[..., Any] | str, phase: str, variant: dict[str, object], dtype: str, supports: Sequence[str] | None
+        self, function: Callable[..., Any] | str, phase: str, variant: dict[str, object], dtype: str, supports: Sequence[str] | None,
+        isolated: bool,
     ) -> None:
         self._target: Target | None = None
+        self._isolated = isolated
         self._open: Callable[[], AbstractContextManager[Target]]
         if isinstance(function, str):
-            self._open = lambda: isolated_target(function, phase=phase, variant=variant, dtype=dtype, supports=supports)
+            named: Any = isolated_target if isolated else lambda spec, **rest: nullcontext(load_target(spec, **rest))
+            self._open = lambda: named(function, phase=phase, variant=variant, dtype=dtype, supports=supports)
         else:
             # a wrong signature is told when the tests are collected
             made = memory_target(function, phase=phase, variant=variant, supports=supports)
-            self._open = lambda: isolated_function(made)
+            self._open = lambda: isolated_function(made) if isolated else nullcontext(made)
 
     def target(self, request: pytest.FixtureRequest) -> Target:
         if self._target is None:
@@ -101,6 +116,9 @@ class _Opened:
                 self._target = stack.enter_context(self._open())
             except InputError as error:
                 pytest.fail(str(error), pytrace=False)
+            if self._isolated and self._target.isolation not in (PROCESS, GENERATED):
+                told = f"kernelproof: {self._target.name} runs in the process of the tests, which it can end: {self._target.isolation}"
+                warnings.warn(pytest.PytestWarning(told), stacklevel=2)
             module = request.node.getparent(pytest.Module) or request.session
             finish: Callable[[Callable[[], None]], None] = module.addfinalizer
             finish(lambda: self._close(stack))

@@ -2,8 +2,8 @@
 
 Guarantees: the assertion fails where the bug is and holds for a right kernel, both within the finding's bound; the
 inputs are bit for bit those of the failure: literals, or beyond 256 elements the recipe itself (checked when
-written), or packed bytes. It needs NumPy, the target and its library alone; the adapter is written out. The gradient that a library
-makes of a function needs kernelproof too.
+written), or packed bytes. It needs NumPy, the target and its library alone; the adapter is written out, and how the library
+differentiates it where that is what was tried.
 Cannot see: a function that only lives in memory; the program says where to import it.
 """
 

@@ -9,7 +9,8 @@ Guarantees: ``pass`` says that no two of the N rows are equal; ``fail`` shows tw
 hide; equal rows that rounding does explain are ``inconclusive``, and shown. Memory does not grow with N·d if the target takes ``start``.
 Cannot see: a target that gives other rows for another ``start`` or the second time; that is for the properties of ``verify``.
 
-Command line: ``python -m kernelproof.properties.separation TARGET --positions 1000000 --d-model 512``, exit codes as ``verify``.
+Command line: ``python -m kernelproof.properties.separation TARGET --positions 1000000 --d-model 512``, exit codes as ``verify``; the target
+runs in a worker process, as there.
 """
 
 from __future__ import annotations
@@ -28,15 +29,19 @@ from kernelproof.numeric.reference import assemble
 from kernelproof.numeric.separation import TURNED_ERROR, Nearest, Turned, ceilings, entries_at, nearest, split_frequencies
 from kernelproof.properties.call import TargetRaised, TimeIsUp
 from kernelproof.properties.collisions import Repeats, digests, plain, repeats, told_apart
+from kernelproof.properties.isolation import PROCESS, isolated_target
 from kernelproof.properties.model import DTYPES, Finding
 from kernelproof.properties.reading import Rows, peak_memory, read_positions
-from kernelproof.properties.targets import Target, load_target, memory_target
+from kernelproof.properties.targets import Target, memory_target
 from kernelproof.properties.values import Array
+from kernelproof.properties.watched import Limits
 from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.registry import derive
 
 _ENTRIES = 2**18
 _JUDGED = 2**16
+#: what one call of a target by name may take; of memory, tables in float64
+_CALL_SECONDS, _TABLES = 120.0, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,10 +279,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     try:
         variant = dict(derive("positional", layout=chosen.layout, denominator=chosen.denominator).variant)
-        target = load_target(
-            chosen.target, phase="positional", variant=variant, backend=chosen.backend, dtype=chosen.dtype or "float32",
-        )
-        found = positions_of(target, chosen.positions, chosen.d_model, chosen.dtype, chosen.base, chosen.start)
+        # a target without start makes its whole table in one call
+        table = 8 * max(chosen.positions, 0) * max(chosen.d_model, 0)
+        limits = Limits(seconds=_CALL_SECONDS, memory=Limits.memory + _TABLES * table)
+        with isolated_target(
+            chosen.target, limits=limits, phase="positional", variant=variant, backend=chosen.backend, dtype=chosen.dtype or "float32",
+        ) as target:
+            found = positions_of(target, chosen.positions, chosen.d_model, chosen.dtype, chosen.base, chosen.start)
     except InputError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
@@ -285,6 +293,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fail: the target {chosen.target} {error.text}")
         return 1
     print(found)
+    if target.isolation == PROCESS:
+        print("  the target ran in a process of its own, whose memory is not counted here")
     return found.exit_code
 
 

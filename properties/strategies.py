@@ -11,6 +11,7 @@ Cannot see: a property's premises; properties pass them as ``minimum``, ``fixed`
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
+from kernelproof.properties.draws import chosen_from
 from kernelproof.properties.masks import HEAD_MASK, MASK_KINDS, MASK_SHAPES
 from kernelproof.properties.model import Case, Extra, MaskRecipe, Recipe, Setting
 from kernelproof.properties.shapes import PhaseShape, Tensor, phase_shape
@@ -100,7 +102,7 @@ def draw_case(
         recipes=drawn,
         options=draw_options(draw, setting, shape, options or {}, without),
         extras=tuple(draw_extra(draw, kind, sizes, name=name, axes=axes, tame=tame) for name, kind, axes in extras),
-        picks=tuple((name, draw(st.sampled_from(list(values)))) for name, values in (picks or {}).items()),
+        picks=tuple((name, draw(chosen_from(list(values)))) for name, values in (picks or {}).items()),
         variant=tuple(sorted(setting.variant.items())),
         dtype=setting.dtype,
         seed=draw(st.integers(0, 2**32 - 1)),
@@ -110,7 +112,7 @@ def draw_case(
 def draw_batch(draw: DrawFn, setting: Setting) -> tuple[int, ...]:
     """The batch axes, now and then an empty one."""
     empty = [EMPTY_BATCH] if "no_rows" in setting.capabilities else []
-    return draw(st.sampled_from([*BATCHES, *BATCHES, *BATCHES, *empty]))
+    return draw(chosen_from([*BATCHES, *BATCHES, *BATCHES, *empty]))
 
 
 def draw_sizes(
@@ -147,7 +149,7 @@ def draw_sizes(
         boundaries = tuple(size for size in sorted({*setting.profile.boundaries, *longer}) if lowest <= size <= highest)
         if boundaries and name not in COUNTS:
             specials.append((name, boundaries))
-    special, lengths = draw(st.sampled_from(specials)) or ("", ())
+    special, lengths = draw(chosen_from(specials)) or ("", ())
     sizes: dict[str, int] = {}
     for name in names:
         lowest = max(1, minimum.get(name, 1))
@@ -160,7 +162,7 @@ def draw_sizes(
         sizes[name] = draw(_small_first(lowest, max(lowest, maximum.get(name, most))))
         if special == name:
             # drawn after the plain size: Hypothesis takes the example with fewer draws for the simpler one
-            sizes[name] = draw(st.sampled_from(lengths))
+            sizes[name] = draw(chosen_from(lengths))
     sizes |= {name: value for name, value in fixed.items() if isinstance(value, int)}
     for name, parts in shape.derived:
         sizes[name] = math.prod(part if isinstance(part, int) else sizes[part] for part in parts)
@@ -173,6 +175,7 @@ def _partners(shape: PhaseShape) -> dict[str, tuple[str, ...]]:
     return {part: tuple(other for other in parts if other != part) for parts in products for part in parts}
 
 
+@functools.cache
 def _small_first(lowest: int, highest: int) -> st.SearchStrategy[int]:
     caps = [cap for cap in (4, 12) if lowest <= cap < highest]
     return st.one_of([st.integers(lowest, cap) for cap in (*caps, highest)])
@@ -182,16 +185,16 @@ def draw_recipe(draw: DrawFn, tensor: Tensor, setting: Setting, tame: bool = Fal
     """How to fill one tensor."""
     if tensor.role == "ids":
         narrow = ("int16", "int8") if "narrow_ids" in setting.capabilities else ()
-        return Recipe(draw(st.sampled_from(ID_STYLES)), dtype=draw(st.sampled_from(("int64", "int32", *narrow))))
+        return Recipe(draw(chosen_from(ID_STYLES)), dtype=draw(chosen_from(("int64", "int32", *narrow))))
     if tame:
         # large values only where a right kernel is finite whatever they are
-        style = draw(st.sampled_from(("integers", "constant", "normal", "uniform", "negative", "large")))
+        style = draw(chosen_from(("integers", "constant", "normal", "uniform", "negative", "large")))
         if style == "large" and tensor.role not in ("logit", "score"):
             style = "normal"
     else:
         # plain random numbers are the commonest: some faults show on them alone
-        style = draw(st.sampled_from((*STYLES, "normal", "normal")))
-    return Recipe(style, draw(st.sampled_from(_magnitudes(style, tensor.role, setting.dtype, tame))))
+        style = draw(chosen_from((*STYLES, "normal", "normal")))
+    return Recipe(style, draw(chosen_from(_magnitudes(style, tensor.role, setting.dtype, tame))))
 
 
 def _magnitudes(style: str, role: str, dtype: str, tame: bool) -> tuple[float, ...]:
@@ -227,18 +230,18 @@ def draw_options(
 
 def _option(name: str, setting: Setting) -> st.SearchStrategy[Any]:
     if name == "causal":
-        return st.sampled_from((True, False))
+        return chosen_from((True, False))
     scales = (*SCALES, 0.0) if "zero_scale" in setting.capabilities else SCALES
-    return st.sampled_from({"scale": scales, "eps": EPSILONS, "base": BASES, "start": STARTS}[name])
+    return chosen_from({"scale": scales, "eps": EPSILONS, "base": BASES, "start": STARTS}[name])
 
 
 def draw_mask(draw: DrawFn, setting: Setting, shape: PhaseShape, kinds: Sequence[str] = MASK_KINDS) -> MaskRecipe:
     """A mask of those of ``kinds`` that the target takes, of any shape that broadcasts."""
     taken = [kind for kind in kinds if f"mask_{kind.partition('_')[0]}" in setting.capabilities]
     return MaskRecipe(
-        draw(st.sampled_from(taken or list(kinds))),
-        draw(st.sampled_from(MASK_SHAPES if shape.batched_mask else (*MASK_SHAPES[:3], *[HEAD_MASK] * len(shape.head_axes)))),
-        draw(st.sampled_from((1.0, 10.0, 1e3))),
+        draw(chosen_from(taken or list(kinds))),
+        draw(chosen_from(MASK_SHAPES if shape.batched_mask else (*MASK_SHAPES[:3], *[HEAD_MASK] * len(shape.head_axes)))),
+        draw(chosen_from((1.0, 10.0, 1e3))),
     )
 
 
@@ -266,9 +269,9 @@ def draw_extra(
             name,
             kind,
             axes,
-            Recipe("positive", draw(st.sampled_from((1.0, 0.25) if tame else (1.0, 0.125, 16.0)))),
+            Recipe("positive", draw(chosen_from((1.0, 0.25) if tame else (1.0, 0.125, 16.0)))),
             batched,
         )
-    style = draw(st.sampled_from(("constant", "integers", "normal", "large")))
+    style = draw(chosen_from(("constant", "integers", "normal", "large")))
     magnitudes = (1.0, 0.25) if tame or style != "large" else (100.0, 1e4)
-    return Extra(name, kind, axes, Recipe(style, draw(st.sampled_from(magnitudes))), batched)
+    return Extra(name, kind, axes, Recipe(style, draw(chosen_from(magnitudes))), batched)

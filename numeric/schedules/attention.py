@@ -2,8 +2,9 @@
 
 What it does: prints a program as :class:`ArrayPrinter` does, but for the part that :mod:`attention_pattern` finds: there it calls
 ``_attend`` of :mod:`attention_text`. What a score is between the product and the exponential is printed from the program, in place
-on a tile; so is a bound on it, without which the shift is always the running maximum. Guarantees: a program whose attention is not
-recognised has no plan here and is printed whole. Cannot see: speed.
+on a tile; so is a bound on it, without which the shift is always the running maximum. What stands around attention in a larger program
+:mod:`tokens` prints. Guarantees: a program whose attention is not recognised, or not cut off, has no plan here and is printed whole.
+Cannot see: speed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from kernelproof.numeric.forms import program_of
 from kernelproof.numeric.printer import ArrayPrinter
 from kernelproof.numeric.program import Operation, Program, Ref
-from kernelproof.numeric.schedules import threads
+from kernelproof.numeric.schedules import erf, threads, tokens
 from kernelproof.numeric.schedules.attention_pattern import Pattern, attention_in
 from kernelproof.numeric.schedules.attention_signature import tiled
 from kernelproof.numeric.schedules.attention_text import helpers
@@ -42,17 +43,28 @@ def attention(derivation: Derivation, signature: Signature) -> Plan | None:
     if pattern is None:
         return None
     made = tiled(derivation.phase, derivation.variant, signature)
+    around = None if derivation.phase == "attention" else tokens.cut(program, pattern, made)
+    if around is not None:
+        program, pattern = around.middle, around.pattern
+    elif derivation.phase != "attention":
+        return None
     needs = needs_of(pattern, derivation)
     printer = TilePrinter(program, made, pattern, needs, derivation.variant)
-    outputs = printer.run()
+    (attended,) = printer.run()
     behind = str(derivation.variant["window"]) if "window" in needs else ""
-    lines = (*printer.lines, f"out = {made.result.replace('{np}', 'np').replace('{out}', outputs[0].code)}")
+    lines, uses_erf = [*printer.lines, f"out = {made.result.replace('{np}', 'np').replace('{out}', attended.code)}"], False
+    if around is not None:
+        text = tokens.text_of(around, made, attended.code)
+        lines, uses_erf = [*text.before, *printer.lines, *text.after], text.uses_erf
     return Plan(
-        lines,
-        imports=(*threads.IMPORTS, threads.OPTIONAL_IMPORT, *(("from scipy.special import erf",) if printer.uses_erf else ())),
-        constants=(*CONSTANTS, *threads.CONSTANTS),
-        helpers=(*helpers(needs, behind), threads.HELPER),
-        licences=(*LICENCES, *licences_of(needs), *(("attention.rotary",) if len(pattern.products) > 1 else ())),
+        tuple(lines),
+        imports=(*threads.IMPORTS, threads.OPTIONAL_IMPORT, *((erf.IMPORT,) if uses_erf else ())),
+        constants=(*CONSTANTS, *threads.CONSTANTS, *((tokens.CONSTANT,) if around is not None else ())),
+        helpers=(*helpers(needs, behind), threads.HELPER, *((erf.HELPER,) if uses_erf else ())),
+        licences=(
+            *LICENCES, *licences_of(needs), *(("attention.rotary",) if len(pattern.products) > 1 else ()),
+            *(tokens.BLOCK.licences if derivation.phase == "encoder_block" else ()),
+        ),
         signature=made,
     )
 

@@ -43,8 +43,15 @@ class Pattern:
 
 def attention_in(program: Program) -> Pattern | None:
     """The one attention of a program, or None where there is none or more than one."""
-    found = [made for number in range(len(program.operations)) if (made := _Search(program).at(number)) is not None]
+    search = _Search(program)
+    found = [made for made in attentions_in(program) if search.closed(made)]
     return found[0] if len(found) == 1 else None
+
+
+def attentions_in(program: Program) -> list[Pattern]:
+    """All attentions of a program, those too whose weights are used elsewhere, as by a gradient."""
+    search = _Search(program)
+    return [made for number in range(len(program.operations)) if (made := search.at(number)) is not None]
 
 
 class _Search:
@@ -92,11 +99,10 @@ class _Search:
         inside |= {*shifting[0], *products, *steps, *(sunk or ())} | ({add} if add >= 0 else set())
         inside |= self._between(score.value, products)
         last, mean, inside = self._with_mean(number, inside, select.operands[0].value, values.value)
-        made = Pattern(
+        return Pattern(
             last, frozenset(inside), products, scales, steps, select.operands[0], weights.value, bias, add, values, top.value, number, sink,
             shift.value, mean,
         )
-        return made if self._closed(made) else None
 
     def _denominator(self, number: int) -> tuple[int | None, tuple[int, ...] | None]:
         """(the sum of weights, what belongs to a sink)."""
@@ -189,7 +195,7 @@ class _Search:
                     return last, True, inside | kept
         return number, False, inside
 
-    def _closed(self, made: Pattern) -> bool:
+    def closed(self, made: Pattern) -> bool:
         """Whether nothing outside uses what is inside, but for the result."""
         hidden = made.inside - {made.number}
         users = [number for number, operation in enumerate(self.operations) if any(ref.value in hidden for ref in operation.operands)]

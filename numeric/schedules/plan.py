@@ -63,6 +63,7 @@ GradientSchedule = Callable[[Gradient, "GradientProgram", Signature], Plan | Non
 #: module and function of each schedule of a gradient kernel, the first that answers wins
 GRADIENT_SCHEDULES: tuple[tuple[str, str], ...] = (
     ("scatter", "embedding_gradient"), ("gradient_rows", "gradient_rows"), ("attention_gradient", "attention_gradient"),
+    ("attention_gradient_inside", "gradient_inside"), ("positions_gradient", "rotary_gradient"),
 )
 
 

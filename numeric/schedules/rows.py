@@ -3,8 +3,9 @@
 What it does: the leading axes become one axis of rows; blocks of them, as many rows as lie in a cache, are computed where their result
 stands, in the order of the derivation and in place (``printer_in_place``), on threads. Guarantees: a block holds what its rows need and
 nothing of the others. Softmax, the norms and the activations are defined of one row, or of one entry, so there is nothing to show;
-for feed-forward it is ``feed_forward.position_wise``, with the rows of the block as the map. One block is one call of the same lines
-without threads. Cannot see: arrays whose leading axes are no single axis in memory; those are copied.
+for feed-forward it is ``feed_forward.position_wise``, with the rows of the block as the map, and the hidden entries between its products
+go through smaller parts yet (:mod:`hidden`). One block is one call of the same lines without threads. Cannot see: arrays whose leading
+axes are no single axis in memory; those are copied.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from kernelproof.numeric.forms import program_of
 from kernelproof.numeric.printer_in_place import InPlacePrinter
-from kernelproof.numeric.schedules import erf, threads
+from kernelproof.numeric.schedules import erf, hidden, threads
 from kernelproof.numeric.schedules.plan import Plan
 from kernelproof.numeric.signatures import Signature
 from kernelproof.symbolic.phase import Derivation
@@ -59,21 +60,24 @@ def rows(derivation: Derivation, signature: Signature) -> Plan | None:
     cut = ROWS.get(derivation.phase)
     if cut is None:
         return None
-    printer = InPlacePrinter(program_of(derivation.definition.name), "np", signature.unbatched, signature.optional)
+    fed = derivation.phase == "feed_forward"
+    made = hidden.HiddenPrinter if fed else InPlacePrinter
+    printer = made(program_of(derivation.definition.name), "np", signature.unbatched, signature.optional)
     printer.erf = "_erf"
     printer.run()
+    inner = list(hidden.in_parts(printer.lines)) if fed else printer.lines
     lines = [
-        *cut.before, f"size = ROW_BLOCK or {cut.size}",
+        *cut.before, f"size = ROW_BLOCK or {cut.size}", *([hidden.FEW] if fed else []),
         *(f"{name} = np.ones({length}, dtype=work)" for name, length in printer.ones.items()),
         "whole, result = x, np.empty(x.shape, dtype=work)", "def block(number):", "    part = slice(number * size, (number + 1) * size)",
-        "    x, out = whole[part], result[part]", *(f"    {line}" for line in printer.lines), "_each(-(-rows // size), block)",
+        "    x, out = whole[part], result[part]", *(f"    {line}" for line in inner), "_each(-(-rows // size), block)",
         "out = result.reshape(shape)",
     ]
-    cache = [CACHE] if "CACHE_BYTES" in cut.size else []
+    cache = [CACHE] if fed or "CACHE_BYTES" in cut.size else []
     return Plan(
         lines=tuple(lines),
         imports=(*threads.IMPORTS, threads.OPTIONAL_IMPORT, *((erf.IMPORT,) if printer.uses_erf else ())),
-        constants=(*threads.CONSTANTS, *cache, f"ROW_BLOCK = 0  # {cut.comment}"),
+        constants=(*threads.CONSTANTS, *cache, f"ROW_BLOCK = 0  # {cut.comment}", *([hidden.CONSTANT] if fed else [])),
         helpers=(threads.HELPER, *((erf.HELPER,) if printer.uses_erf else ())),
         licences=cut.licences,
     )

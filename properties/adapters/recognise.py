@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernelproof.properties.adapters.crossing import CROSSINGS, bridged, crossed
-from kernelproof.properties.adapters.gradients import MEANS, gradient_of
+from kernelproof.properties.adapters.gradients import MEANS, gradient_of, spelled_gradient
 from kernelproof.properties.adapters.known import Known, check_choices
 from kernelproof.properties.adapters.libraries import library_of
 from kernelproof.properties.adapters.objects import bound_object, compiles, instance_of
@@ -63,7 +63,7 @@ def recognise(spec: str, function: Any, phase: str, variant: Mapping[str, object
         kernel = gradient_of(bound.kernel, bound.library, phase_shape(phase, variant)) if is_vjp(phase) else bound.kernel
         return Adapted(
             crossed(kernel, bound.library), bound.library, bound.conventions, bound.without, (bound.library,), compiles(function),
-            "" if is_vjp(phase) else _glue(bound.library, bound.spelled, *bound.sources),
+            _glue(bound.library, phase, variant, bound.spelled, *bound.sources),
         )
     fixed: tuple[str, ...] = ()
     found = known(function)
@@ -78,14 +78,16 @@ def recognise(spec: str, function: Any, phase: str, variant: Mapping[str, object
         return Adapted(
             _crossed(row.bind(function, variant), row.library), row.library,
             (f"{path} as {phase}", *row.conventions, *fixed), row.without, (row.library,),
-            glue=_glue(row.library, f"{row.bind.__name__}(target, {dict(variant)!r})", row.bind),
+            glue=_known_glue(row, phase, variant),
         )
     library = library_of(function) if callable(function) else "numpy"
     if library == "numpy":
         return Adapted(function)
     told = f"arrays are handed over as those of {library}, which the function's own code speaks"
     without = frozenset({"layouts"}) if library == "jax" else frozenset()
-    return Adapted(crossed(function, library), library, (told,), without, (library,), compiles(function), _glue(library, "target"))
+    # with --vjp too it is taken for what was asked for, and not differentiated
+    glue = _glue(library, forward_of(phase), variant, "target")
+    return Adapted(crossed(function, library), library, (told,), without, (library,), compiles(function), glue)
 
 
 def _pulled_back(spec: str, path: str, row: Known, function: Any, phase: str, variant: Mapping[str, object]) -> Adapted:
@@ -94,12 +96,19 @@ def _pulled_back(spec: str, path: str, row: Known, function: Any, phase: str, va
         raise InputError(f"reading the target {spec!r}: there is no adapter for the gradient of {path}; write one, or leave --vjp out")
     kernel = gradient_of(row.bind(function, variant), row.library, phase_shape(phase, variant))
     told = (f"{path} as {forward_of(phase)}, its gradient by {MEANS[row.library].means}", *row.conventions)
-    return Adapted(_crossed(kernel, row.library), row.library, told, row.without, (row.library,))
+    return Adapted(_crossed(kernel, row.library), row.library, told, row.without, (row.library,), glue=_known_glue(row, phase, variant))
 
 
-def _glue(library: str, spelled: str, *sources: Any) -> str:
-    """Lines that make the kernel of ``target``; ``spelled`` is what crosses, ``sources`` what it is made with."""
+def _known_glue(row: Known, phase: str, variant: Mapping[str, object]) -> str:
+    return _glue(row.library, phase, variant, f"{row.bind.__name__}(target, {dict(variant)!r})", row.bind)
+
+
+def _glue(library: str, phase: str, variant: Mapping[str, object], spelled: str, *sources: Any) -> str:
+    """Lines that make the kernel of ``target``; ``spelled`` is what crosses or is differentiated, ``sources`` what it is made with."""
     border = CROSSINGS[library]
+    if is_vjp(phase):
+        spelled, more = spelled_gradient(spelled, library, phase_shape(phase, variant))
+        sources = (*sources, *more)
     return f"{source_of(bridged, border, *sources)}\ntarget = bridged({spelled}, {border.__name__}())"
 
 

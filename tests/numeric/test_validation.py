@@ -82,9 +82,10 @@ HARMFUL: list[tuple[str, dict[str, object], str, str]] = [
     ("attention", {"sinks": True}, "top[...], total[...] = sink[:, None]", "top[...], total[...] = sink[:, None] + 1"),
     ("attention", {"alibi": True}, "slope[:, None, None] * distance", "distance"),
     ("attention", {"softcap": 2.0}, "np.tanh(tile, out=tile)", "pass"),
-    ("multi_head_attention", {}, "np.matmul(x, w_k)", "np.matmul(x, w_q)"),
+    ("multi_head_attention", {}, "np.matmul(x, w_k", "np.matmul(x, w_q"),
     ("multi_head_attention", {}, "math.sqrt(f)", "math.sqrt(d)"),
-    ("multi_head_attention", {}, "(heads, f)", "(f, heads)"),
+    ("multi_head_attention", {}, "room.reshape((len(room), heads, f)), -3", "room.reshape((len(room), f, heads)), -1"),
+    ("multi_head_attention", {}, "by_head[2, :, part]", "by_head[1, :, part]"),
     ("softmax", {}, "total1[..., None]", "total1[..., None] * 1.0000000000000000000000000000000000000001"),
     ("softmax", {}, "np.matmul(out, ones)", "np.matmul(out[..., 1:], ones[1:])"),
     ("softmax", {}, "(number + 1) * size", "number * size + size - 1"),
@@ -99,9 +100,11 @@ HARMFUL: list[tuple[str, dict[str, object], str, str]] = [
     ("rotary", {"layout": "halves"}, "np.subtract(left, product", "np.add(left, product"),
     ("rotary", {"layout": "halves"}, "x[..., h:]", "x[..., h - 1:d - 1]"),
     ("rotary", {"layout": "interleaved"}, "out[..., 1::2]", "out[..., 0::2]"),
-    ("rotary", {"layout": "interleaved"}, "start + first", "start"),
+    ("rotary", {"layout": "interleaved"}, "start + (rows.start", "start + (0"),
     ("positional", PAPER, "steps = d / 2", "steps = d // 2"),
-    ("positional", PAPER, "start + first", "start - first"),
+    ("positional", PAPER, "start + (rows.start", "start - (rows.start"),
+    ("positional", PAPER, "back[size - count :]", "back[:count]"),
+    ("positional", PAPER, "turns.real - 1j * turns.imag", "turns.real + 1j * turns.imag"),
     ("positional", PAPER, "- 1j * np.sin(angles)", "+ 1j * np.sin(angles)"),
     ("positional", {**PAPER, "layout": "halves"}, "sines:] = found.imag", "sines:] = found.real"),
     ("rotary", {"layout": "halves"}, "math.log(base)", "math.log(10000.0)"),
@@ -112,8 +115,10 @@ HARMFUL: list[tuple[str, dict[str, object], str, str]] = [
     ("feed_forward", {"activation": "gelu"}, "math.sqrt(2.0)", "math.sqrt(3.0)"),
     ("activation", {"activation": "relu"}, "np.maximum", "np.minimum"),
     ("activation", {"activation": "gelu_tanh"}, "8943 / 200000", "0.0447150000000000000000000000000000000001"),
-    ("encoder_block", POST, "x + product4", "product4"),
-    ("encoder_block", POST, "* gain1", "* gain2"),
+    ("encoder_block", POST, "np.add(x, out, out=out)", "pass"),
+    ("encoder_block", POST, "np.multiply(value2, gain1", "np.multiply(value2, gain2"),
+    ("encoder_block", POST, "joined[part]", "joined[: len(x[part])]"),
+    ("encoder_block", POST, "np.matmul(product1, w2, out=out)", "np.matmul(product1, w2, out=value2)"),
     ("encoder_block", POST, "eps = 1e-5", "eps = 1e-6"),
     # what the file refuses, and the type that it promises
     ("rotary", {"layout": "halves"}, "if d % 2:", "if d % 2 and d > 3:"),
@@ -148,7 +153,7 @@ def test_what_is_equal_passes(number: int) -> None:
 def test_only_the_tested_text_is_taken_for_erf() -> None:
     for phase in ("activation", "feed_forward"):
         with pytest.raises(NotExact, match="_erf is not the text of schedules"):
-            changed(phase, {"activation": "gelu"}, "0.102771315", "0.102771316")
+            changed(phase, {"activation": "gelu"}, "49.471624", "49.471625")
 
 
 # -- files in tiles -----------------------------------------------------------------------------------------------------------

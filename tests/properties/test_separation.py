@@ -299,11 +299,14 @@ def test_the_command_ends_in_the_codes_of_the_contract(tmp_path: Path, capsys: p
         "import numpy as np\n"
         "def same(n_positions, d_model, *, start=0):\n    return np.zeros((n_positions, d_model), np.float32)\n"
         "def broken(n_positions, d_model, *, start=0):\n    raise ValueError('no')\n"
+        "def dies(n_positions, d_model, *, start=0):\n    import os\n    os.abort()\n"
     )
     assert main([f"{file}:same", "--positions", "50", "--d-model", "8"]) == 1
     assert "positions 0 and 1 have the same row" in capsys.readouterr().out
     assert main([f"{file}:broken", "--positions", "50", "--d-model", "8"]) == 1
     assert "raised ValueError: no" in capsys.readouterr().out
+    assert main([f"{file}:dies", "--positions", "50", "--d-model", "8"]) == 1
+    assert "killed its process: SIGABRT" in capsys.readouterr().out
     assert main([f"{file}:absent", "--positions", "50"]) == 2
     assert main(["generated:positional", "--positions", "0"]) == 2
     err = capsys.readouterr().err

@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 
 from kernelproof.numeric import kernel as kernels
+from kernelproof.numeric.gradient_forms import gradient_program
+from kernelproof.numeric.gradient_signature import gradient_signature
 from kernelproof.numeric.kernel import Kernel
+from kernelproof.numeric.schedules.attention_gradient import attention_gradient
+from kernelproof.symbolic.registry import gradient
 
 made = cache(kernels.generate)
 RNG = np.random.default_rng(7)
@@ -168,5 +172,7 @@ def test_no_array_of_queries_times_keys_is_made() -> None:
     assert peak < 3000 * 3000 * 4 / 10
 
 
-def test_a_variant_that_the_schedule_does_not_know_is_printed_whole() -> None:
-    assert "_attend_vjp(" in generate().source and "_attend_vjp(" not in generate(softcap=2.0).source
+def test_an_option_that_the_schedule_does_not_know_is_printed_whole() -> None:
+    found, made, given = gradient("attention"), gradient_program("attention", {}), gradient_signature("attention", {})
+    assert attention_gradient(found, made, given) is not None
+    assert attention_gradient(replace(found, variant={**found.variant, "unheard_of": True}), made, given) is None

@@ -36,12 +36,12 @@ def with_block(kernel: Kernel, size: int) -> Any:
     names: dict[str, Any] = {"__name__": "positions"}
     exec(kernel.source, names)
     names["POSITION_BLOCK"] = size
-    return names[kernel.phase]
+    return names[kernel.name]
 
 
 @pytest.mark.parametrize("denominator", DENOMINATORS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("start", [0, 65530.5, 10**6, 10**7 - 300])
+@pytest.mark.parametrize("start", [0, 65530.5, 10**6, 10**7 - 300, -60.5, -(10**7)])
 def test_it_is_right_at_any_position(layout: str, denominator: str, start: float) -> None:
     kernel = generate("positional", layout=layout, denominator=denominator)
     table = kernel(300, 64, start=start)
@@ -62,16 +62,27 @@ def test_widths_bases_starts_and_types_keep_the_bound(width: int, base: float, s
     assert np.allclose(table.astype(np.float64), wide, atol={"float16": 2**-11, "bfloat16": 2**-8}.get(dtype, 1e-7), rtol=0)
 
 
+@pytest.mark.parametrize("start", [1000, -20, -1000.5])
 @pytest.mark.parametrize("phase", ["positional", "rotary"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_size_of_blocks_changes_no_more_than_the_last_digit(phase: str, layout: str) -> None:
+def test_the_size_of_blocks_changes_no_more_than_the_last_digit(phase: str, layout: str, start: float) -> None:
     kernel = generate(phase, dtype="float64", layout=layout)
     x = np.random.default_rng(0).standard_normal((2, 50, 12))
     given = (50, 12) if phase == "positional" else (x,)
-    tables = [with_block(kernel, size)(*given, start=1000) for size in (0, 1, 7, 50, 64)]
+    tables = [with_block(kernel, size)(*given, start=start) for size in (0, 1, 7, 50, 64)]
     # an angle below 1050 is rounded in two parts, or once; twelve roundings of products and sums; a pair of x has two entries
     allowed = (2 * 1050 + 12) * 2.0**-53 * (1 if phase == "positional" else 2 * np.abs(x).max())
     assert all(np.abs(table - tables[1]).max() <= allowed for table in tables)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 16])
+@pytest.mark.parametrize("start", [-16, -9.75, -3, -0.5, -40])
+def test_small_sines_on_both_sides_of_zero_keep_their_digits(size: int, start: float) -> None:
+    """The bound of the direct form in float64: a sine of 10⁻¹² has as many digits as one of 1, in whichever block it is."""
+    kernel = generate("positional", dtype="float64", layout="halves")
+    table = with_block(kernel, size)(24, 12, base=1e13, start=start)
+    expected, bound = kernel.error_bound(24, 12, base=1e13, start=start)
+    assert (np.abs(table - expected) <= bound).all() and bound[bound > 0].min() < 2.0**-60
 
 
 def test_a_zero_in_the_middle_is_zero() -> None:
@@ -82,6 +93,17 @@ def test_a_zero_in_the_middle_is_zero() -> None:
         assert row.tolist() == ([0.0] * 4 + [1.0] * 4 if phase == "positional" else [1.0] * 8)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_gradient_turns_back_in_blocks_of_any_size(layout: str) -> None:
+    kernel, back = (generate("rotary", dtype="float64", layout=layout, vjp=vjp) for vjp in (False, True))
+    x = np.random.default_rng(0).standard_normal((2, 50, 12))
+    turned = with_block(kernel, 1)(x, start=1000)
+    # as above, there and back
+    allowed = 2 * (2 * 1050 + 12) * 2.0**-53 * 2 * np.abs(x).max()
+    for size in (0, 1, 7, 50, 64):
+        assert np.abs(with_block(back, size)(x, turned, start=1000)[0] - x).max() <= allowed
+
+
 def test_the_rotation_is_named() -> None:
-    for phase in ("positional", "rotary"):
-        assert {"positional.rotation_sine", "positional.rotation_cosine"} <= set(generate(phase).licences)
+    for phase, vjp in (("positional", False), ("rotary", False), ("rotary", True)):
+        assert {"positional.rotation_sine", "positional.rotation_cosine"} <= set(generate(phase, vjp=vjp).licences)

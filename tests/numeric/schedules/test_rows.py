@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kernelproof.numeric.kernel import Kernel, generate
+from kernelproof.numeric.schedules.hidden import in_parts
 from kernelproof.numeric.schedules.rows import ROWS
 
 VARIANTS: dict[str, tuple[dict[str, object], ...]] = {
@@ -62,6 +63,22 @@ def test_leading_axes_views_and_more_blocks_than_one(phase: str, variant: dict[s
     turned = np.ascontiguousarray(x.T).T
     assert np.allclose(small(turned, *rest), flat, rtol=1e-5, atol=1e-6) and np.array_equal(turned, x)
     assert np.allclose(small(x[::-2], *rest), flat[::-2], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS["feed_forward"], {"activation": "gelu", "gated": True}], ids=str)
+def test_parts_of_hidden_entries_are_within_the_bound(variant: dict[str, object]) -> None:
+    kernel = generate("feed_forward", **variant)
+    inputs = given(kernel)
+    expected, bound = kernel.error_bound(*inputs)
+    for size in (1, 4, 10, 37, 50):
+        found = space(kernel, HIDDEN_BLOCK=size, ROW_BLOCK=10)(*inputs)
+        assert (np.abs(found.astype(np.float64) - expected) <= bound).all() and found.shape == expected.shape
+
+
+@pytest.mark.parametrize("lines", [["product1 = np.matmul(a, b)", "value1 = 2 * product1", "product2 = np.matmul(value1, c)"]])
+def test_what_a_part_makes_is_read_nowhere_else(lines: list[str]) -> None:
+    with pytest.raises(AssertionError):
+        list(in_parts(lines))
 
 
 def test_one_block_makes_no_threads() -> None:

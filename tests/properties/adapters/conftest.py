@@ -17,7 +17,7 @@ from kernelproof.properties.reproducer import reproducer
 from kernelproof.properties.runner import run_property
 from kernelproof.properties.targets import Target, load_target, memory_target
 from kernelproof.properties.verdict import PropertyVerdict
-from kernelproof.symbolic.registry import check_variant
+from kernelproof.properties.verify import checked_variant
 
 #: of the quick profile's: every new shape costs JAX a compilation
 EXAMPLES = {"jax": 4}
@@ -37,7 +37,7 @@ def search() -> Callable[..., dict[str, PropertyVerdict]]:
     def run(
         target: Any, phase: str, variant: dict[str, object] | None = None, *names: str, dtype: str = "float32", examples: int = 12
     ) -> dict[str, PropertyVerdict]:
-        chosen = check_variant(phase, variant or {})
+        chosen = checked_variant(phase, variant or {})
         load = load_target if isinstance(target, str) else memory_target
         found: Target = load(target, phase=phase, variant=chosen)  # type: ignore[operator]
         count = EXAMPLES.get(found.library, examples)

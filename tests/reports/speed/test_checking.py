@@ -19,6 +19,8 @@ FORWARD = [
     *(small(kind) for kind in ("attention", "feed_forward", "layer_norm", "softmax", "rotary", "positional", "embedding")),
     small("attention", options={"causal": True}),
     small("multi_head_attention", options={"n_heads": 2}),
+    small("encoder_block", options={"n_heads": 2}),
+    small("encoder_block", options={"n_heads": 2, "causal": True}),
 ]
 GRADIENTS = [small(kind) for kind in ("attention.vjp", "feed_forward.vjp", "layer_norm.vjp", "embedding.vjp")]
 GRADIENTS.append(small("attention.vjp", options={"causal": True}))
@@ -66,6 +68,31 @@ def test_a_generated_kernel_is_within_its_bound_and_one_that_is_off_is_not(workl
     wrong: Any = Off(kernel)
     found = check(workload, wrong, inputs, wrong(*inputs.arguments, **inputs.options))
     assert found.verdict == BEYOND and found.worst is not None and found.worst > 1, found
+
+
+def test_where_float32_has_no_finite_bound_the_kernel_is_held_to_that_of_float64() -> None:
+    workload = Workload("encoder_block", {"n": 4, "d": 256, "h": 512}, options={"n_heads": 8})
+    kernel, inputs = kernel_of("encoder_block", False), inputs_of(workload)
+    result = kernel(*inputs.arguments, **inputs.options)
+    assert not np.isfinite(kernel.error_bound(*inputs.arguments, **inputs.options)[1]).any()
+    found = check(workload, kernel, inputs, result)
+    assert found.verdict == WITHIN and found.worst is not None and "float64" in found.how
+    assert check(workload, Off(kernel, 1 + 2.0**-20), inputs, result).verdict == BEYOND  # type: ignore[arg-type]
+
+
+def test_tokens_that_a_kernel_leaves_out_among_many_are_seen() -> None:
+    """Right for 48 tokens alone, wrong where there are more: what a smaller call could not see."""
+    workload = replace(small("encoder_block", options={"n_heads": 2}), sizes={"n": 70, "d": 8, "h": 12})
+    kernel, inputs = kernel_of("encoder_block", False), inputs_of(workload)
+
+    def short(x: Any, params: Any, **options: Any) -> Any:
+        found = kernel(x, params, **options)
+        found[64:] = 0
+        return found
+
+    wrong: Any = type("Short", (), {"__call__": lambda _, *given, **options: short(*given, **options)})()
+    wrong.error_bound, wrong.dtype = kernel.error_bound, "float32"
+    assert check(workload, wrong, inputs, short(*inputs.arguments, **inputs.options)).verdict == BEYOND
 
 
 def test_a_gradient_that_sums_over_too_few_rows_is_seen() -> None:
