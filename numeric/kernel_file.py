@@ -11,6 +11,7 @@ import hashlib
 import textwrap
 
 from kernelproof import __version__
+from kernelproof.numeric.cuda.plan import CudaPlan, cuda_plan_of
 from kernelproof.numeric.forms import program_of
 from kernelproof.numeric.printer import ArrayPrinter, Code
 from kernelproof.numeric.rounding import FORMATS, ULPS
@@ -35,11 +36,13 @@ def error_bound_text(dtype: str) -> str:
     )
 
 
-def licences_of(derivation: Derivation, backend: str) -> tuple[str, ...]:
+def licences_of(derivation: Derivation, backend: str, dtype: str) -> tuple[str, ...]:
     """The theorems that license the form of a kernel: the derivation's, and those of its schedule."""
-    if backend != "numpy":
-        return derivation.licences
-    plan = plan_of(derivation, signature_of(derivation.phase, derivation.variant))
+    plan: Plan | CudaPlan | None
+    if backend == "numpy":
+        plan = plan_of(derivation, signature_of(derivation.phase, derivation.variant))
+    else:
+        plan = cuda_plan_of(derivation, dtype)
     return tuple(dict.fromkeys((*derivation.licences, *(plan.licences if plan else ()))))
 
 
@@ -53,7 +56,7 @@ def docstring(derivation: Derivation, backend: str, dtype: str) -> str:
     lines += [f"    {text(clausal.lines[0].theorem.left)} = {text(clausal.kernel)}" for clausal in derivation.clauses]
     lines += ["Shapes:", *(f"    {shape}" for shape in signature.shapes)]
     lines += ["Licensed by:"]
-    if licences := licences_of(derivation, backend):
+    if licences := licences_of(derivation, backend, dtype):
         lines += [f"    {name}" for name in licences]
     else:
         lines += ["    the definition itself"]

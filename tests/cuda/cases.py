@@ -206,15 +206,16 @@ class Comparison:
 class Bounds:
     """Compares results with the reference of a derivation."""
 
-    def __init__(self, derivation: Derivation, dtype: str) -> None:
+    def __init__(self, derivation: Derivation, dtype: str, precision: str | None = None) -> None:
+        """The default assumes that nothing between the inputs and the result is kept in 16 bits."""
         self.derivation, self.dtype, self.total = derivation, dtype, Comparison()
+        own = "probability=float32,intermediate=float32" if dtype in ("float16", "bfloat16") else ""
+        self.precision = read_precision(own if precision is None else precision, dtype)
 
     def check(self, call: Call, found: np.ndarray, other: np.ndarray | None) -> None:
         """The result lies within the bound of the reference, and within twice the bound of another kernel's result."""
-        # ours keep in float32 what lies between, where others may keep it in 16 bits
-        own = "probability=float32,intermediate=float32" if self.dtype in ("float16", "bfloat16") else ""
-        precision = read_precision(own, self.dtype)
-        expected = reference(self.derivation.phase, self.derivation.variant, call.seen(), call.options, self.dtype, precision=precision)
+        phase, variant = self.derivation.phase, self.derivation.variant
+        expected = reference(phase, variant, call.seen(), call.options, self.dtype, precision=self.precision)
         assert found.shape == expected.value.shape
         value, known = values_of(found, self.dtype), np.isfinite(expected.error)
         self._within(call, value, expected.value, expected.error, known)

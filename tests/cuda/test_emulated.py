@@ -103,7 +103,7 @@ extern "C" __global__ void parts(float* out)
     out = np.zeros(32, dtype=np.float32)
     pointer = ctypes.c_void_p(out.ctypes.data)
     parameters = (ctypes.c_void_p * 1)(ctypes.addressof(pointer))
-    assert library.launch_parts(1, 32, 0, parameters) == 1
+    assert library.launch_parts(1, 32, 0, 0, parameters) == 1
     assert b"returned" in library.emulator_error()
 
 
