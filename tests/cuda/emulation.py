@@ -60,19 +60,32 @@ class Compiler:
             f" {{ return emulator::launch({name}, grid, block, shared, schedule, parameters); }}"
             for name in names
         )
-        header = "cuda_main.h" if sanitizer else "cuda_emulator.h"
         rows = ", ".join(f'{{"{name}", launch_{name}}}' for name in names)
         main = f"const Launcher launchers[] = {{{rows}}};\nint main(int, char** given) {{ return run_file(launchers, {len(names)}, given[1]); }}"
         source = self.folder / f"{key}.cpp"
-        source.write_text(f'#include "{header}"\n{text}\n{launches}\n{main if sanitizer else ""}\n', encoding="utf-8")
+        own = f'#include "cuda_main.h"\n{main}' if sanitizer else ""
+        source.write_text(f'#include "cuda_emulator.h"\n{text}\n{launches}\n{own}\n', encoding="utf-8")
         target = source.with_suffix(".run" if sanitizer else ".so")
-        kind = SANITIZERS[sanitizer][0] if sanitizer else ("-shared", "-fPIC", "-fno-gnu-unique")
-        command = ["g++", "-std=c++17", "-O1", "-fno-strict-aliasing", "-Wno-attributes", *kind, "-I", str(HERE), "-o", str(target)]
-        done = subprocess.run([*command, str(source)], capture_output=True, text=True, timeout=300)
-        if done.returncode:
-            raise EmulationError(f"g++ does not compile the text:\n{done.stderr[:4000]}")
+        self._compile(sanitizer, target, ("-I", str(self._header(sanitizer)), "-I", str(HERE), str(source)))
         self._found[key] = target
         return target
+
+    def _header(self, sanitizer: str) -> Path:
+        """The folder with the emulator compiled beforehand: it is most of the work of every text."""
+        folder = self.folder / f"header{sanitizer}"
+        if not folder.is_dir():
+            folder.mkdir()
+            name = "cuda_emulator.h"
+            self._compile(sanitizer, folder / f"{name}.gch", ("-w", "-I", str(HERE), "-x", "c++-header", str(HERE / name)))
+        return folder
+
+    @staticmethod
+    def _compile(sanitizer: str, target: Path, given: tuple[str, ...]) -> None:
+        kind = SANITIZERS[sanitizer][0] if sanitizer else ("-shared", "-fPIC", "-fno-gnu-unique")
+        command = ["g++", "-std=c++17", "-O1", "-fno-strict-aliasing", "-Wno-attributes", *kind, "-o", str(target), *given]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            raise EmulationError(f"g++ does not compile the text:\n{done.stderr[:4000]}")
 
     def library(self, text: str, names: tuple[str, ...]) -> ctypes.CDLL:
         found = ctypes.CDLL(str(self.built(text, names, "")))

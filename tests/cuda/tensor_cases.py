@@ -27,7 +27,7 @@ def calls(cases: Any, dtype: str, width: int, seed: int = 0) -> Iterator[Any]:
 def few(cases: Any, dtype: str, width: int, seed: int = 0) -> Iterator[Any]:
     """A few calls, for what is slow: a sanitizer, a wrong kernel."""
     draw = cases.Draw(dtype, seed)
-    for n, m, causal in ((77, 130, True), (5, 200, False), (70, 150, True)):
+    for n, m, causal in ((77, 130, True), (5, 200, False), (70, 50, True)):
         yield cases.Call({"q": draw(n, width), "k": draw(m, width), "v": draw(m, width)}, {"causal": causal})
     yield cases.Call({"q": draw(2, 20, width), "k": draw(2, 70, width), "v": draw(70, width)}, {"scale": 0.25})
     yield _growing(cases, draw, width)
