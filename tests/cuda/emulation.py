@@ -31,10 +31,10 @@ KERNELS = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) 
 SANITIZERS = {
     "": ((), {}),
     "address": (
-        ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"),
+        ("-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"),
         {"ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0", "UBSAN_OPTIONS": "print_stacktrace=0"},
     ),
-    "thread": (("-g", "-fsanitize=thread"), {"TSAN_OPTIONS": "halt_on_error=1"}),
+    "thread": (("-g1", "-fsanitize=thread"), {"TSAN_OPTIONS": "halt_on_error=1"}),
 }
 
 
@@ -43,18 +43,19 @@ class EmulationError(AssertionError):
 
 
 class Compiler:
-    """Compiles CUDA texts with g++, each text once in a session."""
+    """Compiles CUDA texts with g++, each text once in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self._found = folder, {}
+        self.folder = folder
         if shutil.which("g++") is None:
             raise EmulationError("g++ was not found, and the CUDA text cannot be run without it: install g++")
 
     def built(self, text: str, names: tuple[str, ...], sanitizer: str) -> Path:
         """A library of the launches of a text, or with a sanitizer a program."""
         key = hashlib.sha256(f"{sanitizer}\n{text}".encode()).hexdigest()
-        if key in self._found:
-            return self._found[key]
+        target = self.folder / f"{key}{'.run' if sanitizer else '.so'}"
+        if target.exists():
+            return target
         launches = "\n".join(
             f'extern "C" int launch_{name}(unsigned grid, unsigned block, unsigned shared, int schedule, void** parameters)'
             f" {{ return emulator::launch({name}, grid, block, shared, schedule, parameters); }}"
@@ -65,9 +66,7 @@ class Compiler:
         source = self.folder / f"{key}.cpp"
         own = f'#include "cuda_main.h"\n{main}' if sanitizer else ""
         source.write_text(f'#include "cuda_emulator.h"\n{text}\n{launches}\n{own}\n', encoding="utf-8")
-        target = source.with_suffix(".run" if sanitizer else ".so")
         self._compile(sanitizer, target, ("-I", str(self._header(sanitizer)), "-I", str(HERE), str(source)))
-        self._found[key] = target
         return target
 
     def _header(self, sanitizer: str) -> Path:
