@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 
+from kernelproof.numeric.cuda.grouped import SPLIT, is_grouped, plain_program
 from kernelproof.numeric.cuda.plan import CudaPlan, cuda_plan_of
 from kernelproof.numeric.cuda_kernel import KernelText
 from kernelproof.numeric.cuda_types import TYPES, Types, helpers_text
@@ -36,23 +37,25 @@ TABLE_FORMAT = "if table.dtype.kind"
 FLAT_RESULT = "out = out.reshape((*shape, table.shape[1]))"
 
 
-#: variants that have no CUDA text yet: those with heads in the definition, and one whose mask is no indicator in memory
+#: variants without CUDA text yet: those with heads in the definition (but for grouped queries alone), and one whose mask is no indicator
 NUMPY_ONLY = frozenset({"grouped_query", "sinks", "alibi", "fully_masked", "rotary"})
 
 
 def cupy_source(derivation: Derivation, dtype: str) -> str:
     """The CuPy kernel file of a derivation. InputError for a variant that CUDA kernels do not have yet."""
     phase, types = derivation.phase, TYPES[dtype]
-    for name in sorted(NUMPY_ONLY & set(derivation.variant)):
+    grouped = is_grouped(derivation.variant)
+    for name in () if grouped else sorted(NUMPY_ONLY & set(derivation.variant)):
         value = derivation.variant[name]
         told = f"generating {phase} for cupy with {name}={value}: not built yet in this version"
         raise InputError(f"{told}; leave it out or use backend numpy")
-    signature, program = signature_of(phase, derivation.variant, cache=False), program_of(derivation.definition.name)
+    signature = signature_of(phase, derivation.variant, cache=False)
+    program = plain_program(derivation) if grouped else program_of(derivation.definition.name)
     made, destinations = _destinations(derivation)
     plan = cuda_plan_of(derivation, dtype)
     printer = CupyPrinter(phase, program, signature, dtype, destinations)
     outputs = printer.run()
-    prologue = [*_prologue(derivation, signature, dtype, printer.widened, plan), *_steps_line(derivation)]
+    prologue = [*_prologue(derivation, signature, dtype, printer.widened, plan), *_steps_line(derivation), *(SPLIT if grouped else ())]
     body = [*prologue, *_size_lines(program, printer.kernels, prologue), *made, *printer.lines]
     if not destinations:
         result = signature.result.replace("{np}", "cp").replace("{out}", outputs[0].code)

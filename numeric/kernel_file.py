@@ -11,6 +11,8 @@ import hashlib
 import textwrap
 
 from kernelproof import __version__
+from kernelproof.numeric.cuda.grouped import LICENCE as GROUPED
+from kernelproof.numeric.cuda.grouped import is_grouped
 from kernelproof.numeric.cuda.plan import CudaPlan, cuda_plan_of
 from kernelproof.numeric.forms import program_of
 from kernelproof.numeric.printer import ArrayPrinter, Code
@@ -43,7 +45,8 @@ def licences_of(derivation: Derivation, backend: str, dtype: str) -> tuple[str, 
         plan = plan_of(derivation, signature_of(derivation.phase, derivation.variant))
     else:
         plan = cuda_plan_of(derivation, dtype)
-    return tuple(dict.fromkeys((*derivation.licences, *(plan.licences if plan else ()))))
+    grouped = (GROUPED,) if backend != "numpy" and is_grouped(derivation.variant) else ()
+    return tuple(dict.fromkeys((*derivation.licences, *(plan.licences if plan else ()), *grouped)))
 
 
 def docstring(derivation: Derivation, backend: str, dtype: str) -> str:

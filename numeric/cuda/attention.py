@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kernelproof.numeric.cuda.attention_launch import LAUNCH
 from kernelproof.numeric.cuda.attention_text import KERNEL, TEXT
+from kernelproof.numeric.cuda.grouped import TENSOR as GROUPED
 from kernelproof.numeric.cuda.plan import Contract, CudaPlan
 from kernelproof.numeric.cuda.wrappers import wrappers
 from kernelproof.numeric.cuda_types import TYPES
@@ -16,11 +17,12 @@ from kernelproof.symbolic.phase import Derivation
 
 #: options with another value than this, and not named in KNOWN, have no plan
 PLAIN = {"fully_masked": "zeros"}
-KNOWN = frozenset({"causal_alignment"})
+KNOWN = frozenset({"causal_alignment", "grouped_query"})
 LICENCES = (
     "attention.score_shift", "attention.online_tiles_l", "attention.online_tiles_o", "attention.online_step", "attention.online_m",
     "attention.masked_weight", "attention.power_of_two",
 )
+PLAIN_LINES = ("out = _on_tensor_cores(q, k, v, causal, mask, scale)", "if out is not None:", "    return out")
 WARPS, KEYS = 4, 64
 #: by width of a head: blocks on a multiprocessor, and the registers that its 65536 leave to a thread
 WIDTHS = {64: (3, 168), 128: (2, 255)}
@@ -61,13 +63,13 @@ def attention_on_tensor_cores(derivation: Derivation, dtype: str) -> CudaPlan | 
     return CudaPlan(
         constants=(
             f"TENSOR_CUDA = r'''{cuda_text(dtype)}'''", "",
-            "# rows of the result and threads of a block, blocks on a multiprocessor, bytes of dynamic shared memory; registers, local bytes",
+            "# rows of the result and threads of a block, blocks on a multiprocessor, bytes of dynamic shared memory; registers, local",
             "TENSOR_LAUNCH = {", *(f'    "{name(width)}": {contract(width)},' for width in WIDTHS), "}",
             f"TENSOR_NAMES = {{{names}}}  # by width of a head", "",
             'TENSOR_MODULE = cp.RawModule(code=TENSOR_CUDA, options=("-std=c++17",))  # compiled when a call fits it',
         ),
         helpers=(LAUNCH.replace("AHEAD", ahead).replace("EXPECTED", expected),),
-        lines=("out = _on_tensor_cores(q, k, v, causal, mask, scale)", "if out is not None:", "    return out"),
+        lines=GROUPED if variant.get("grouped_query") else PLAIN_LINES,
         loader="_stored",
         licences=LICENCES,
     )

@@ -1,7 +1,7 @@
 """The Python of attention on tensor cores, as text for kernel files.
 
-What it does: data. ``_on_tensor_cores`` looks whether the arguments fit the kernel (no mask, d = e of a width that is there, a scale that is
-positive and neither tiny nor huge, a device of compute capability 8.0 or more), lays leading axes out as three sizes and strides without
+What it does: data. ``_on_tensor_cores`` looks whether the arguments fit the kernel (no mask, d = e of a width that is there, a scale that
+is positive and neither tiny nor huge, a device of compute capability 8.0 or more), lays leading axes out as three sizes and strides without
 copying, and launches on CuPy's current stream; None where they do not fit, and the file goes on with its other kernels. Keys and values
 that are broadcast along an axis of heads are read where they are. Guarantees: rows that do not lie at 16-byte addresses are copied first.
 Cannot see: wrong shapes; the checks of the file say what is wrong with those.
@@ -66,7 +66,8 @@ def attention_with_sums(q, k, v, *, causal=False, scale=None):
     found = _on_tensor_cores(q, k, v, causal, None, scale, sums=True)
     if found is None:
         shown = f"q {q.shape}, k {k.shape}, v {v.shape}, scale {scale}"
-        raise ValueError(f"attention_with_sums: {shown}; expected (..., n, d), (..., m, d), (..., m, d), d of {tuple(TENSOR_NAMES)}, scale > 0")
+        expected = f"(..., n, d), (..., m, d), (..., m, d), d of {tuple(TENSOR_NAMES)}, scale > 0"
+        raise ValueError(f"attention_with_sums: {shown}; expected {expected}, on a device of compute capability 8.0 or more")
     return found
 '''
 

@@ -28,7 +28,8 @@ static __device__ __forceinline__ int kp_place(const int row, const int piece)
 
 // Starts copies of rows first, first + 1, … of an array; zeros from `end` on.
 template <int ROWS, int WIDTH, int THREADS>
-static __device__ __forceinline__ void kp_load(kp_stored* tile, const kp_stored* array, const long long by_row, const int first, const int end)
+static __device__ __forceinline__ void kp_load(
+    kp_stored* tile, const kp_stored* array, const long long by_row, const int first, const int end)
 {
     #pragma unroll
     for (int at = 0; at < ROWS * WIDTH / 8; at += THREADS) {

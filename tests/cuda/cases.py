@@ -149,7 +149,25 @@ def _masks(draw: Draw, n: int, m: int, lead: tuple[int, ...]) -> Iterator[Any]:
         yield from (draw.choice(lead[0], 1, n, m), draw.choice(1, lead[1], n, m), draw.choice(*lead, 1, m))
 
 
+def grouped(draw: Draw, width: int) -> Iterator[Call]:
+    """Calls of attention whose heads of queries share keys and values."""
+    for keys, group, n, m in ((2, 3, 5, 33), (1, 2, 33, 7), (3, 1, 4, 4), (2, 2, 0, 3), (2, 2, 3, 0), (0, 1, 3, 3), (2, 0, 3, 3)):
+        tensors = {"q": draw(keys * group, n, width), "k": draw(keys, m, width), "v": draw(keys, m, width)}
+        yield Call(tensors, {"causal": n > m})
+        yield Call({**tensors, "q": draw(2, keys * group, n, width)}, {"mask": draw.choice(keys * group, n, m), "scale": 0.75})
+    tensors = {"q": draw(5, 4, width), "k": draw(7, 2, width), "v": draw(7, 2, width)}
+    yield Call(tensors, {"mask": draw.choice(7)}, dict.fromkeys("qkv", _heads))
+
+
+def _heads(_: Any, part: Any) -> Any:
+    """A view with heads before positions."""
+    return part.swapaxes(0, 1)
+
+
 def _attention(draw: Draw, variant: dict[str, object]) -> Iterator[Call]:
+    if variant.get("grouped_query"):
+        yield from grouped(draw, 4)
+        return
     for n, m, d, e in ((1, 1, 1, 1), (0, 3, 2, 2), (3, 0, 2, 2), (3, 4, 0, 2), (31, 33, 4, 3), (33, 77, 2, 5), (5, 32, 3, 0)):
         yield Call({"q": draw(n, d), "k": draw(m, d), "v": draw(m, e)})
         yield Call({"q": draw(2, n, d), "k": draw(2, m, d), "v": draw(2, m, e)}, {"causal": True})

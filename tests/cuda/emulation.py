@@ -62,7 +62,7 @@ class Compiler:
             for name in names
         )
         rows = ", ".join(f'{{"{name}", launch_{name}}}' for name in names)
-        main = f"const Launcher launchers[] = {{{rows}}};\nint main(int, char** given) {{ return run_file(launchers, {len(names)}, given[1]); }}"
+        main = f"const Launcher all[] = {{{rows}}};\nint main(int, char** given) {{ return run_file(all, {len(names)}, given[1]); }}"
         source = self.folder / f"{key}.cpp"
         own = f'#include "cuda_main.h"\n{main}' if sanitizer else ""
         source.write_text(f'#include "cuda_emulator.h"\n{text}\n{launches}\n{own}\n', encoding="utf-8")
@@ -148,7 +148,8 @@ def run_program(program: Path, sanitizer: str, name: str, shape: tuple[int, ...]
     blob += struct.pack("<q", len(parameters)) + b"".join(struct.pack("<qq", *pair) for pair in parameters)
     file = program.with_suffix(".call")
     file.write_bytes(blob)
-    done = subprocess.run([str(program), str(file)], capture_output=True, text=True, env={**os.environ, **SANITIZERS[sanitizer][1]}, timeout=300)
+    environment = {**os.environ, **SANITIZERS[sanitizer][1]}
+    done = subprocess.run([str(program), str(file)], capture_output=True, text=True, env=environment, timeout=300)
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if re.search(r"SUMMARY|EMULATOR|runtime error", line)]
         raise EmulationError(f"{name}: {'; '.join(told) or done.stderr[-600:] or f'exit code {done.returncode}'}")

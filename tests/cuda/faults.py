@@ -84,11 +84,15 @@ TENSOR = (
     _tensor("the wait leaves a group out", r"kp_cp_wait<0>", "kp_cp_wait<1>"),
     _tensor("the wait is missing", r"kp_cp_wait<0>\(\);", ""),
     _tensor(
-        "the next tile is started before the barrier", r"(__syncthreads\(\);)[^\n]*\n((?:.*\n)*?        kp_cp_commit\(\);)", r"\2\n        \1", "T3t",
+        "the next tile is started before the barrier",
+        r"(__syncthreads\(\);)[^\n]*\n((?:.*\n)*?        kp_cp_commit\(\);)", r"\2\n        \1", "T3t",
     ),
     _tensor("a warp without queries returns before the barrier", r"(    unsigned query\[)", r"    if (first + row >= n) return;\n\1"),
-    _tensor("lanes beyond the end return before a shuffle", r"(        total\[half\] \+= __shfl_xor_sync\(0xffffffffu, total\[half\], 1\);)",
-            r"        if (first + row + lane / 4 + 8 * half >= n) break;\n\1"),
+    _tensor(
+        "lanes beyond the end return before a shuffle",
+        r"(        total\[half\] \+= __shfl_xor_sync\(0xffffffffu, total\[half\], 1\);)",
+        r"        if (first + row + lane / 4 + 8 * half >= n) break;\n\1",
+    ),
     _tensor("the values of the first tile serve all", r"values \+ \(step & 1\) \* KEYS \* WIDTH", "values"),
     # fragments
     _tensor("a fragment of keys is of other keys", r"key\[0\], key\[1\]", "key[0], key[2]"),
@@ -110,7 +114,10 @@ TENSOR = (
     # the online softmax
     _tensor("the sum is not scaled again", r"            total\[half\] \*= again;\n", ""),
     _tensor("the results are not scaled again", r"result\[f\]\[2 \* half \+ 1\] \*= again;", ""),
-    _tensor("the maximum of two lanes is not joined", r"            highest = fmaxf\(highest, __shfl_xor_sync\(0xffffffffu, highest, 2\)\);\n", ""),
+    _tensor(
+        "the maximum of two lanes is not joined",
+        r"            highest = fmaxf\(highest, __shfl_xor_sync\(0xffffffffu, highest, 2\)\);\n", "",
+    ),
     _tensor("the sum of two lanes is not joined", r"        total\[half\] \+= __shfl_xor_sync\(0xffffffffu, total\[half\], 2\);\n", ""),
     _tensor("powers of two without log2(e)", r"scale / math\.log\(2\)", "scale"),
     _tensor("large scores lose the last place of the shift", r"fabsf\(shift\) > 1048576\.0f", "false"),
@@ -124,7 +131,10 @@ TENSOR = (
     _tensor("rows are not exchanged", r"piece \^ \(row & 7\)", "piece"),
     _tensor("rows are exchanged by four", r"row & 7", "row & 3"),
     _tensor("more blocks are asked for than registers allow", r"__launch_bounds__\(128, 3\)", "__launch_bounds__(128, 6)", "T1"),
-    _tensor("registers are indexed by a loop", r"(    #pragma unroll\n)(        for \(int c = 0; c < WIDTH / 16)", r"    #pragma unroll 1\n\2", "T1"),
+    _tensor(
+        "registers are indexed by a loop",
+        r"(    #pragma unroll\n)(        for \(int c = 0; c < WIDTH / 16)", r"    #pragma unroll 1\n\2", "T1",
+    ),
     # in the wrappers
     _tensor("an instruction is misspelt", r"ldmatrix\.sync\.aligned\.m8n8\.x4\.trans", "ldmatrix.sync.aligned.m8n8.x4.transposed", "T1"),
     _tensor("a wrapper does not transpose", r"x4\.trans\.shared", "x4.shared", "T0"),

@@ -1,7 +1,7 @@
 """The checks of CUDA kernels can fail: seeded faults are each seen by the tier that the table names, where right kernels pass.
 
-A push runs the faults of the printer's kernels and some of those on tensor cores. Which of all tiers sees which of all faults is the work of
-``tiers.py``, which takes minutes; its table is ``docs/cuda-tiers.md``.
+A push runs the faults of the printer's kernels and some of those on tensor cores. Which of all tiers sees which of all faults is the work
+of ``tiers.py``, which takes minutes; its table is ``docs/cuda-tiers.md``.
 """
 
 from __future__ import annotations

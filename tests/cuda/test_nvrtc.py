@@ -1,4 +1,4 @@
-"""Every generated CUDA text compiles with NVRTC for two architectures, tensor-core kernels for four, without a GPU, within its launch contract.
+"""Every generated CUDA text compiles with NVRTC without a GPU, within its launch contract: for two architectures, on tensor cores for four.
 
 Spilled registers are errors; so is local memory, but for the 40 bytes of CUDA's own argument reduction of sin and cos in double,
 which the launch contract of such a kernel states. Float kernels hold no double arithmetic, seen in their PTX.
@@ -49,8 +49,9 @@ def test_attention_on_tensor_cores_compiles_within_its_contract(dtype: str, arch
     ptx = nvrtc.compiled(found["TENSOR_CUDA"], contract, architecture)
     assert not re.search(r"\.f64\b|\.local\b", ptx)
     for name, kernel in contract.items():
-        # a multiprocessor of the smallest of these architectures has 65536 registers and 164 KiB of shared memory, 1 KiB of it for each block
-        assert kernel["blocks"] * kernel["block"] * kernel["registers"] <= 65536 and kernel["blocks"] * (kernel["shared"] + 1024) <= 164 * 1024
+        # a multiprocessor of the smallest of these has 65536 registers and 164 KiB of shared memory, 1 KiB of it for each block
+        blocks = kernel["blocks"]
+        assert blocks * kernel["block"] * kernel["registers"] <= 65536 and blocks * (kernel["shared"] + 1024) <= 164 * 1024
         width = int(name.removeprefix("attention_tensor"))
         own = ptx.partition(f".entry {name}(")[2].partition(".entry ")[0]
         assert own.count("mma.sync.aligned.m16n8k16") == 2 * (width // 16) * 8

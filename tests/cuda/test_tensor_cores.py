@@ -75,6 +75,20 @@ def test_what_does_not_fit_goes_another_way(emulation: ModuleType, compiler: Any
         assert not module.RawModule.counts.any(), "the tensor-core kernel was used"
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_heads_of_queries_share_keys_and_values(dtype: str, emulation: ModuleType, compiler: Any, cases: ModuleType) -> None:
+    """A variant whose heads are an axis: keys and values are read by index, no copy of them is made."""
+    derivation = derive("attention", grouped_query=True)
+    module, bounds = emulation.stand_in(compiler), cases.Bounds(derivation, dtype, "")
+    kernel = emulation.namespace_of(cupy_source(derivation, dtype), module)["attention"]
+    for call in cases.grouped(cases.Draw(dtype, 4), 64):
+        before = module.RawModule.counts.copy()
+        result = kernel(*cases.arguments("attention", call, dtype), **call.options)
+        bounds.check(call, result, None)
+        fits = "mask" not in call.options and result.size and call.seen()["k"].size
+        assert bool(fits) == bool((module.RawModule.counts - before)[2]), "masks go another way, all else to the tensor cores"
+
+
 def test_wrong_arguments_are_told_as_before(emulated: Any) -> None:
     kernel = emulated(cupy_source(derive("attention"), "float16"), "attention")
     q, k = np.zeros((2, 4, 64), np.float16), np.zeros((3, 4, 64), np.float16)
