@@ -1,8 +1,9 @@
 """Grouped queries for CuPy files: the kernels of plain attention, to which heads that share keys and values are one more leading axis.
 
 What it does: the array program of plain attention, and the lines that give queries an axis of heads and one of members; keys and values are
-broadcast along the second, which is a stride of 0 and no copy. Guarantees: licensed by ``attention.grouped``: each query head is plain attention with the keys and values of its group; only where that theorem speaks of the variant, with masks and windows as
-they are. Cannot see: soft-caps, sinks and what else changes scores; these are refused.
+broadcast along the second, which is a stride of 0 and no copy. Guarantees: licensed by ``attention.grouped``: each query head is plain
+attention with the keys and values of its group; only where that theorem speaks of the variant, with masks and windows as they are.
+Cannot see: soft-caps, sinks and what else changes scores; these are refused.
 """
 
 from __future__ import annotations
