@@ -140,7 +140,7 @@ def test_a_copy_is_late_and_ends_in_zeros(compiler: Any) -> None:
 @pytest.mark.parametrize("schedule", [0, 1, 2, 5])
 @pytest.mark.parametrize("name", FAULTY)
 def test_what_must_be_reported_is(name: str, schedule: int, compiler: Any) -> None:
-    body, expected = FAULTY[name]
+    expected = FAULTY[name][1]
     text = "".join(
         f'extern "C" __global__ void faulty{at}(unsigned char* out)\n{{\n{part}\n}}\n' for at, (part, _) in enumerate(FAULTY.values())
     )
