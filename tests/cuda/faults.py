@@ -120,13 +120,12 @@ TENSOR = (
     ),
     _tensor("the sum of two lanes is not joined", r"        total\[half\] \+= __shfl_xor_sync\(0xffffffffu, total\[half\], 2\);\n", ""),
     _tensor("powers of two without log2(e)", r"scale / math\.log\(2\)", "scale"),
-    _tensor("large scores lose the last place of the shift", r"fabsf\(shift\) > 1048576\.0f", "false"),
     _tensor("the shift before is rounded otherwise", r"__fmul_rn\(top\[half\], unit\) - shift", "fmaf(top[half], unit * 1.0001f, -shift)"),
     # memory
     _tensor("shared memory is 16 bytes too small", r'"shared": 40960', '"shared": 40944'),
     _tensor("a piece is stored across 16-byte addresses", r"piece \^ \(row & 7\)\) \* 8", "piece ^ (row & 7)) * 8 + 4"),
-    _tensor("an array of registers is one short", r"unsigned query\[WIDTH / 16\]", "unsigned query[WIDTH / 16 - 1]", "T3a"),
-    _tensor("the stride of keys is that of queries", r"lead1 \* k_lead1", "lead1 * q_lead1"),
+    _tensor("an array of registers is one short", r"float result\[WIDTH / 8\]", "float result[WIDTH / 8 - 1]", "T3a"),
+    _tensor("the stride of keys is that of queries", r"lead2 \* k_lead2", "lead2 * q_lead2"),
     # speed and resources
     _tensor("rows are not exchanged", r"piece \^ \(row & 7\)", "piece"),
     _tensor("rows are exchanged by four", r"row & 7", "row & 3"),

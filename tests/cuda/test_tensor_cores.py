@@ -127,6 +127,26 @@ def test_the_log_sum_exp_of_each_row(dtype: str, alignment: str, emulation: Modu
         assert not out.any(axis=-1)[nothing].any(), "a row that sees no key gives zeros"
 
 
+def test_large_scores_leave_results_between_the_values(emulated: Any, cases: ModuleType) -> None:
+    """attention.hull_above and attention.hull_below, where the bound of the definition is infinite: equal scores of 10^10.
+
+    A weight is rounded once to 16 bits where it meets a value, not in the sum; then sums, a reciprocal, a product, and the result's rounding.
+    """
+    source, draw = cupy_source(derive("attention"), "float16"), cases.Draw("float16", 6)
+    on = arithmetic_for("float16", np.dtype(np.float64))
+    q, k = np.full((5, 64), 28000, np.float16), np.full((70, 64), 28000, np.float16)
+    v = draw.exact(1 + np.abs(np.tanh(draw(70, 64)))).astype(np.float16)
+    most = (1 + on.store.unit) ** 2 * (1 + on.gamma(2 * 70 + 4))
+
+    def between(text: str) -> bool:
+        with np.errstate(all="ignore"):
+            found = emulated(text, "attention")(q, k, v).astype(np.float64)
+        return bool(((v.min(axis=0) / most <= found) & (found <= v.max(axis=0) * most)).all())
+
+    assert between(source)
+    assert not between(source.replace("fabsf(shift) > 1048576.0f", "false")), "without the guard the last place of the shift is seen"
+
+
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
 def test_sanitizers_find_nothing(
     sanitizer: str, emulation: ModuleType, compiler: Any, cases: ModuleType, tensor_cases: ModuleType
