@@ -120,7 +120,6 @@ TENSOR = (
     ),
     _tensor("the sum of two lanes is not joined", r"        total\[half\] \+= __shfl_xor_sync\(0xffffffffu, total\[half\], 2\);\n", ""),
     _tensor("powers of two without log2(e)", r"scale / math\.log\(2\)", "scale"),
-    _tensor("the shift before is rounded otherwise", r"__fmul_rn\(top\[half\], unit\) - shift", "fmaf(top[half], unit * 1.0001f, -shift)"),
     # memory
     _tensor("shared memory is 16 bytes too small", r'"shared": 40960', '"shared": 40944'),
     _tensor("a piece is stored across 16-byte addresses", r"piece \^ \(row & 7\)\) \* 8", "piece ^ (row & 7)) * 8 + 4"),

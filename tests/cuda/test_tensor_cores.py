@@ -130,7 +130,7 @@ def test_the_log_sum_exp_of_each_row(dtype: str, alignment: str, emulation: Modu
 def test_large_scores_leave_results_between_the_values(emulated: Any, cases: ModuleType) -> None:
     """attention.hull_above and attention.hull_below, where the bound of the definition is infinite: equal scores of 10^10.
 
-    A weight is rounded once to 16 bits where it meets a value, not in the sum; then sums, a reciprocal, a product, and the result's rounding.
+    A weight is rounded once to 16 bits where it meets a value, not in the sum; then sums, a reciprocal, a product, the result's rounding.
     """
     source, draw = cupy_source(derive("attention"), "float16"), cases.Draw("float16", 6)
     on = arithmetic_for("float16", np.dtype(np.float64))
