@@ -1,7 +1,7 @@
 # Every target sets itself up; only Python >= 3.11, git and make are needed (test-cuda: g++ as well).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly nightly-power nightly-kernels nightly-speed test-cuda lint types readme clean require-g++
+.PHONY: help demo test nightly nightly-power nightly-kernels nightly-speed nightly-cuda test-cuda lint types readme clean require-g++
 .DELETE_ON_ERROR:
 
 # The first of these that is new enough and can make environments; `make PYTHON=/path/to/python …` chooses another.
@@ -18,6 +18,7 @@ help:
 	@echo 'make nightly-power  what the properties are worth over ten seeds: docs/power.md'
 	@echo 'make nightly-kernels  verify and validate every generated NumPy kernel: docs/kernels.md'
 	@echo 'make nightly-speed  time the kernels on this machine: docs/speed.md, its picture, README.md; docs/growth.png'
+	@echo 'make nightly-cuda   which tier sees which seeded fault of a CUDA kernel: docs/cuda-tiers.md; needs g++, and no GPU'
 	@echo 'make test-cuda  compile and emulate the CUDA kernels; needs g++, and no GPU'
 	@echo 'make lint       ruff'
 	@echo 'make types      mypy --strict on all five folders'
@@ -50,6 +51,11 @@ nightly-speed: .venv/ready
 
 test-cuda: require-g++ .venv-cuda/ready
 	.venv-cuda/bin/python -m pytest -m cuda
+
+# Goes on where it was stopped.
+nightly-cuda: require-g++ .venv-cuda/ready
+	.venv-cuda/bin/python tests/cuda/tiers.py --record build/cuda-tiers.jsonl -o docs/cuda-tiers.md
+	KERNELPROOF_CUDA_PROFILE=standard .venv-cuda/bin/python -m pytest -m cuda tests/cuda/test_property_suite.py
 
 lint: .venv/ready
 	.venv/bin/ruff check --output-format concise .

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import ast
 
+from kernelproof.numeric.cuda.grouped import SPLIT, is_grouped, plain_program
+from kernelproof.numeric.cuda.plan import CudaPlan, cuda_plan_of
 from kernelproof.numeric.cuda_kernel import KernelText
 from kernelproof.numeric.cuda_types import TYPES, Types, helpers_text
 from kernelproof.numeric.cupy_launch import LAUNCH, WIDENED
@@ -36,22 +38,25 @@ TABLE_FORMAT = "if table.dtype.kind"
 FLAT_RESULT = "out = out.reshape((*shape, table.shape[1]))"
 
 
-#: variants that have no CUDA text yet: those with heads in the definition, and one whose mask is no indicator in memory
+#: variants without CUDA text yet: those with heads in the definition (but for grouped queries alone), and one whose mask is no indicator
 NUMPY_ONLY = frozenset({"grouped_query", "sinks", "alibi", "fully_masked", "rotary"})
 
 
 def cupy_source(derivation: Derivation, dtype: str) -> str:
     """The CuPy kernel file of a derivation. InputError for a variant that CUDA kernels do not have yet."""
     phase, types = derivation.phase, TYPES[dtype]
-    for name in sorted(NUMPY_ONLY & set(derivation.variant)):
+    grouped = is_grouped(derivation.variant)
+    for name in () if grouped else sorted(NUMPY_ONLY & set(derivation.variant)):
         value = derivation.variant[name]
         told = f"generating {phase} for cupy with {name}={value}: not built yet in this version"
         raise InputError(f"{told}; leave it out or use backend numpy")
-    signature, program = signature_of(phase, derivation.variant, cache=False), program_of(derivation.definition.name)
+    signature = signature_of(phase, derivation.variant, cache=False)
+    program = plain_program(derivation) if grouped else program_of(derivation.definition.name)
     made, destinations = _destinations(derivation)
+    plan = cuda_plan_of(derivation, dtype)
     printer = CupyPrinter(phase, program, signature, dtype, destinations)
     outputs = printer.run()
-    prologue = [*_prologue(derivation, signature, dtype, printer.widened), *steps_line(derivation)]
+    prologue = [*_prologue(derivation, signature, dtype, printer.widened, plan), *steps_line(derivation), *(SPLIT if grouped else ())]
     body = [*prologue, *_size_lines(program, printer.kernels, prologue), *made, *printer.lines]
     if not destinations:
         result = signature.result.replace("{np}", "cp").replace("{out}", outputs[0].code)
@@ -65,6 +70,8 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
         head += ["", f"CUDA = r'''{cuda_text(printer.kernels, printer.helpers, types)}'''", "", *_contract(printer.kernels)]
         head += ["", 'MODULE = cp.RawModule(code=CUDA, options=("-std=c++17",))  # compiled when the first kernel runs']
         head += ["", LAUNCH.rstrip()]
+    if plan is not None:
+        head += ["", *plan.constants, *(f"\n{helper.rstrip()}" for helper in plan.helpers)]
     if dtype == "bfloat16" and printer.widened:
         head += ["", WIDENED.rstrip()]
     for helper in signature.helpers:
@@ -99,7 +106,9 @@ def _destinations(derivation: Derivation) -> tuple[list[str], tuple[str, ...]]:
     return [f"out = cp.empty({'(n, d)' if positional else 'x.shape'}, dtype=STORED)"], parts
 
 
-def _prologue(derivation: Derivation, signature: Signature, dtype: str, widened: tuple[str, ...]) -> list[str]:
+def _prologue(
+    derivation: Derivation, signature: Signature, dtype: str, widened: tuple[str, ...], plan: CudaPlan | None
+) -> list[str]:
     """From the user's arguments to the formal parameters, as in the NumPy file."""
     phase = derivation.phase
     before = [filled(line, phase, "cp") for line in signature.before]
@@ -119,12 +128,14 @@ def _prologue(derivation: Derivation, signature: Signature, dtype: str, widened:
         ]
         sources = ["cp.asarray(x)", *(f'cp.asarray(params["{name}"])' for name in params)]
     else:
-        sources = [f"cp.asarray({name})" for name in signature.arrays]
+        sources = [f"{plan.loader if plan else 'cp.asarray'}({name})" for name in signature.arrays]
     lines.append(f"{', '.join(signature.arrays)} = {', '.join(sources)}")
-    return [*lines, *_format_lines(signature.arrays, phase, dtype, widened), *before]
+    return [*lines, *_format_lines(signature.arrays, phase, dtype, widened, plan), *before]
 
 
-def _format_lines(arrays: tuple[str, ...], phase: str, dtype: str, widened: tuple[str, ...]) -> list[str]:
+def _format_lines(
+    arrays: tuple[str, ...], phase: str, dtype: str, widened: tuple[str, ...], plan: CudaPlan | None = None
+) -> list[str]:
     """Arrays are brought to the stored format; those that contractions read, to the one computed in."""
     names = ", ".join(arrays)
     pairs = ", ".join(f'("{name}", {name})' for name in arrays)
@@ -136,7 +147,7 @@ def _format_lines(arrays: tuple[str, ...], phase: str, dtype: str, widened: tupl
         f"for label, array in ({pairs}{',' if len(arrays) == 1 else ''}):", f"    if {test}:",
         f'        message = f"{phase}: {{label}} of dtype {{array.dtype}}; expected {expected}"',
         '        raise TypeError(f"{message}; for another format generate a kernel with another --dtype")',
-        f"dtype, work = cp.result_type({names}), COMPUTE",
+        *(plan.lines if plan else ()), f"dtype, work = cp.result_type({names}), COMPUTE",
     ]
     if dtype in ("float16", "bfloat16"):
         cast = [f"_widened({name})" if dtype == "bfloat16" else f"{name}.astype(work)" for name in widened]

@@ -89,7 +89,7 @@ class Kernel:
     @property
     def licences(self) -> tuple[str, ...]:
         """Ids of the theorems that license the form: the derivation's and the schedule's."""
-        return self.kept.licences if self.kept is not None else _licences(self.origin, self.backend)
+        return self.kept.licences if self.kept is not None else _licences(self.origin, self.backend, self.dtype)
 
     @property
     def error_bound(self) -> ErrorBound | GradientErrorBound:
@@ -192,5 +192,5 @@ def generated_anew(wanted: Wanted) -> Kernel:
     return Kernel(wanted.phase, wanted.variant, wanted.backend, wanted.dtype, source, wanted.vjp)
 
 
-def _licences(origin: Derivation | Gradient, backend: str) -> tuple[str, ...]:
-    return licences_of(origin, backend) if isinstance(origin, Derivation) else gradient_licences(origin)
+def _licences(origin: Derivation | Gradient, backend: str, dtype: str) -> tuple[str, ...]:
+    return licences_of(origin, backend, dtype) if isinstance(origin, Derivation) else gradient_licences(origin)

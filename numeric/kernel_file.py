@@ -7,6 +7,9 @@ derivation, backend, dtype and version give the same bytes. Cannot see: how it i
 
 from __future__ import annotations
 
+from kernelproof.numeric.cuda.grouped import LICENCE as GROUPED
+from kernelproof.numeric.cuda.grouped import is_grouped
+from kernelproof.numeric.cuda.plan import CudaPlan, cuda_plan_of
 from kernelproof.numeric.file_parts import dtype_check, facts, file_text, filled, quoted
 from kernelproof.numeric.forms import program_of
 from kernelproof.numeric.printer import ArrayPrinter, Code
@@ -18,12 +21,15 @@ from kernelproof.symbolic.printing.derivation import definition_equations, varia
 from kernelproof.symbolic.printing.render import text
 
 
-def licences_of(derivation: Derivation, backend: str) -> tuple[str, ...]:
+def licences_of(derivation: Derivation, backend: str, dtype: str) -> tuple[str, ...]:
     """The theorems that license the form of a kernel: the derivation's, and those of its schedule."""
-    if backend != "numpy":
-        return derivation.licences
-    plan = plan_of(derivation, signature_of(derivation.phase, derivation.variant))
-    return tuple(dict.fromkeys((*derivation.licences, *(plan.licences if plan else ()))))
+    plan: Plan | CudaPlan | None
+    if backend == "numpy":
+        plan = plan_of(derivation, signature_of(derivation.phase, derivation.variant))
+    else:
+        plan = cuda_plan_of(derivation, dtype)
+    grouped = (GROUPED,) if backend != "numpy" and is_grouped(derivation.variant) else ()
+    return tuple(dict.fromkeys((*derivation.licences, *(plan.licences if plan else ()), *grouped)))
 
 
 def docstring(derivation: Derivation, backend: str, dtype: str) -> str:
@@ -35,7 +41,7 @@ def docstring(derivation: Derivation, backend: str, dtype: str) -> str:
     lines += ["Kernel form, the last line of the derivation:"]
     lines += [f"    {text(clausal.lines[0].theorem.left)} = {text(clausal.kernel)}" for clausal in derivation.clauses]
     lines += ["Shapes:", *(f"    {shape}" for shape in signature.shapes)]
-    licences = licences_of(derivation, backend)
+    licences = licences_of(derivation, backend, dtype)
     return quoted([*lines, *facts(licences, derivation.statements, "Rounding error:", dtype, derivation.fingerprint())])
 
 

@@ -149,7 +149,25 @@ def _masks(draw: Draw, n: int, m: int, lead: tuple[int, ...]) -> Iterator[Any]:
         yield from (draw.choice(lead[0], 1, n, m), draw.choice(1, lead[1], n, m), draw.choice(*lead, 1, m))
 
 
+def grouped(draw: Draw, width: int) -> Iterator[Call]:
+    """Calls of attention whose heads of queries share keys and values."""
+    for keys, group, n, m in ((2, 3, 5, 33), (1, 2, 33, 7), (3, 1, 4, 4), (2, 2, 0, 3), (2, 2, 3, 0), (0, 1, 3, 3), (2, 0, 3, 3)):
+        tensors = {"q": draw(keys * group, n, width), "k": draw(keys, m, width), "v": draw(keys, m, width)}
+        yield Call(tensors, {"causal": n > m})
+        yield Call({**tensors, "q": draw(2, keys * group, n, width)}, {"mask": draw.choice(keys * group, n, m), "scale": 0.75})
+    tensors = {"q": draw(5, 4, width), "k": draw(7, 2, width), "v": draw(7, 2, width)}
+    yield Call(tensors, {"mask": draw.choice(7)}, dict.fromkeys("qkv", _heads))
+
+
+def _heads(_: Any, part: Any) -> Any:
+    """A view with heads before positions."""
+    return part.swapaxes(0, 1)
+
+
 def _attention(draw: Draw, variant: dict[str, object]) -> Iterator[Call]:
+    if variant.get("grouped_query"):
+        yield from grouped(draw, 4)
+        return
     for n, m, d, e in ((1, 1, 1, 1), (0, 3, 2, 2), (3, 0, 2, 2), (3, 4, 0, 2), (31, 33, 4, 3), (33, 77, 2, 5), (5, 32, 3, 0)):
         yield Call({"q": draw(n, d), "k": draw(m, d), "v": draw(m, e)})
         yield Call({"q": draw(2, n, d), "k": draw(2, m, d), "v": draw(2, m, e)}, {"causal": True})
@@ -206,23 +224,36 @@ class Comparison:
 class Bounds:
     """Compares results with the reference of a derivation."""
 
-    def __init__(self, derivation: Derivation, dtype: str) -> None:
+    def __init__(self, derivation: Derivation, dtype: str, precision: str | None = None) -> None:
+        """The default assumes that nothing between the inputs and the result is kept in 16 bits."""
         self.derivation, self.dtype, self.total = derivation, dtype, Comparison()
+        own = "probability=float32,intermediate=float32" if dtype in ("float16", "bfloat16") else ""
+        self.precision = read_precision(own if precision is None else precision, dtype)
 
     def check(self, call: Call, found: np.ndarray, other: np.ndarray | None) -> None:
         """The result lies within the bound of the reference, and within twice the bound of another kernel's result."""
-        # ours keep in float32 what lies between, where others may keep it in 16 bits
-        own = "probability=float32,intermediate=float32" if self.dtype in ("float16", "bfloat16") else ""
-        precision = read_precision(own, self.dtype)
-        expected = reference(self.derivation.phase, self.derivation.variant, call.seen(), call.options, self.dtype, precision=precision)
+        phase, variant = self.derivation.phase, self.derivation.variant
+        expected = reference(phase, variant, call.seen(), call.options, self.dtype, precision=self.precision)
         assert found.shape == expected.value.shape
         value, known = values_of(found, self.dtype), np.isfinite(expected.error)
+        if phase == "attention":
+            # whatever the bound says of them: where weights are kept in 16 bits it says nothing
+            assert not value[..., self._blind(call), :].any(), "a row that may attend to nothing gives zeros"
         self._within(call, value, expected.value, expected.error, known)
         if other is not None:
             assert other.dtype == found.dtype and other.shape == found.shape
             self._within(call, value, values_of(other, self.dtype), 2 * expected.error, known)
         self.total.compared += int(known.sum())
         self.total.inconclusive += int((~known).sum())
+
+    def _blind(self, call: Call) -> np.ndarray:
+        """The queries that see no key, as far as lengths and causality say so."""
+        seen = call.seen()
+        n, m = seen["q"].shape[-2], seen["k"].shape[-2]
+        if not call.options.get("causal"):
+            return np.full(n, m == 0)
+        ahead = m - n if self.derivation.variant.get("causal_alignment") == "bottom_right" else 0
+        return np.arange(n) + ahead < 0 if m else np.ones(n, dtype=bool)
 
     def _within(self, call: Call, value: np.ndarray, other: np.ndarray, bound: np.ndarray, known: np.ndarray) -> None:
         with np.errstate(invalid="ignore"):

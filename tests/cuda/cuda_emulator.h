@@ -1,10 +1,13 @@
-// Runs plain CUDA C++ on the CPU: the text of a kernel is compiled by g++ behind this header and executed lane by lane.
+// Runs plain CUDA C++ on the CPU: the text of a kernel is compiled by g++ behind this header and executed thread by thread.
 //
-// What it does: every lane of a warp is a fiber. A shuffle is a meeting of all 32 lanes, which is checked: all come, none has
-// returned, all ask for the same exchange. The order in which lanes, warps and blocks run is a schedule: 0 forward, 1 backward,
-// others shuffled by that seed. 16-bit types are stored as bits and rounded to nearest, ties to even.
-// Guarantees: a kernel that lets lanes part at a shuffle is reported, not hung. Cannot see: shared memory and __syncthreads (the
-// generated kernels have none), the accuracy of the device's own elementary functions, and any speed.
+// What it does: every thread of a block is a fiber. A shuffle, a __syncwarp and an instruction of a whole warp are meetings of 32 lanes,
+// __syncthreads one of the block; who comes is checked: all do, none has returned, all are at the same place. Blocks run one after the
+// other. The order of blocks, warps and lanes is a schedule: 0 forward, 1 backward, 2 one warp runs ahead until it waits for the others,
+// more are shuffles by that seed. Shared memory is as large as the launch says, full of NaN for every block, and its ends are guarded.
+// Under a sanitizer of g++ fibers and barriers are told to it, so that its data races are those of the kernel's threads.
+// Guarantees: threads that part at a meeting are reported, not hung. Cannot see: the accuracy of the device's elementary functions, how an
+// instruction rounds inside, warps that run on without their lanes, weak memory, races between blocks, what is read from registers before
+// it is set, and any speed.
 
 #pragma once
 
@@ -14,107 +17,303 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
 #include <random>
 #include <string>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#define KP_UNSEEN __attribute__((no_sanitize("thread"), noinline))
+#else
+#define KP_UNSEEN
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+#define KP_EMULATED
 #define __global__
 #define __device__
 #define __forceinline__ inline
+#define __shared__ static
+#define __launch_bounds__(...)
+#define __align__(size) alignas(size)
+#define KP_DYNAMIC_SHARED(name) unsigned char* name = emulator::shared_memory()
 
 struct EmulatedIndex {
     unsigned x, y, z;
 };
-EmulatedIndex threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulator {
 
-constexpr int lanes = 32;
-constexpr size_t stack_bytes = 64 * 1024;
+constexpr int lanes = 32, words = 12;
+constexpr size_t stack_bytes = 128 * 1024, guard_bytes = 256;
+
+enum class State { ready, meeting, waiting, done };
 
 struct Lane {
     ucontext_t context;
-    std::vector<char> stack = std::vector<char>(stack_bytes);
-    bool done = false, waiting = false;
-    int exchange = 0;
+    char* stack = nullptr;
+    void* fiber = nullptr;
+    State state = State::done;
+    long place = 0;
+    EmulatedIndex thread{};
+    uint32_t in[words] = {}, out[words] = {};
+    struct Copies* copies = nullptr;
 };
 
 struct Warp {
-    std::vector<Lane> lane = std::vector<Lane>(lanes);
-    ucontext_t scheduler;
-    int current = 0, turn = 0;
-    uint64_t slots[2][lanes] = {};
-    void (*body)(void*) = nullptr;
-    void* closure = nullptr;
+    Lane* lane;
+    void (*action)(Warp&, long);
+    char clock[2];
+    int turn;
 };
 
-Warp* warp;
-std::string error;
+struct Block {
+    ucontext_t scheduler;
+    Lane* lane = nullptr;
+    Warp* warp = nullptr;
+    Lane* current = nullptr;
+    Warp* current_warp = nullptr;
+    void (*body)(void*) = nullptr;
+    void* closure = nullptr;
+    unsigned char* shared = nullptr;
+    size_t shared_bytes = 0;
+    char clock[2] = {}, start = 0;
+    int turn = 0;
+    void* fiber = nullptr;
+    long conflicts = 0, loads = 0, products = 0;
+    EmulatedIndex index{}, size{}, grid{};
+};
 
-inline void enter()
-{
-    warp->body(warp->closure);
-    warp->lane[warp->current].done = true;
-    swapcontext(&warp->lane[warp->current].context, &warp->scheduler);
-}
+Block* block;
+char error[400];
 
-// Waits for the other lanes; the turn of the slots that were written before it.
-inline int meet(int exchange)
+KP_UNSEEN inline void report(const char* text)
 {
-    Lane& mine = warp->lane[warp->current];
-    mine.waiting = true;
-    mine.exchange = exchange;
-    const int turn = warp->turn;
-    swapcontext(&mine.context, &warp->scheduler);
-    return turn;
-}
-
-// Runs the lanes of one warp until all have returned.
-inline bool run_warp(unsigned first_thread, std::vector<int> order, int schedule, std::mt19937& random)
-{
-    for (Lane& lane : warp->lane) {
-        lane.done = lane.waiting = false;
-        getcontext(&lane.context);
-        lane.context.uc_stack.ss_sp = lane.stack.data();
-        lane.context.uc_stack.ss_size = stack_bytes;
-        lane.context.uc_link = nullptr;
-        makecontext(&lane.context, enter, 0);
+    if (error[0] == 0) {
+        std::snprintf(error, sizeof error, "%s", text);
     }
-    warp->turn = 0;
-    while (true) {
-        if (schedule > 1) {
-            std::shuffle(order.begin(), order.end(), random);
+}
+
+KP_UNSEEN inline unsigned char* shared_memory() { return block->shared; }
+KP_UNSEEN inline EmulatedIndex thread_index() { return block->current->thread; }
+KP_UNSEEN inline EmulatedIndex block_index() { return block->index; }
+KP_UNSEEN inline EmulatedIndex block_size() { return block->size; }
+KP_UNSEEN inline EmulatedIndex grid_size() { return block->grid; }
+
+// What a sanitizer must know: which stack is in use, and what a barrier orders.
+KP_UNSEEN inline void switch_context(ucontext_t* from, ucontext_t* to, void* fiber, const void* stack, bool last)
+{
+#if defined(__SANITIZE_THREAD__)
+    __tsan_switch_to_fiber(fiber, 1);
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+    void* own = nullptr;
+    __sanitizer_start_switch_fiber(last ? nullptr : &own, stack, stack_bytes);
+    swapcontext(from, to);
+    __sanitizer_finish_switch_fiber(own, nullptr, nullptr);
+#else
+    (void)fiber, (void)stack, (void)last;
+    swapcontext(from, to);
+#endif
+}
+inline void release(void* clock)
+{
+#if defined(__SANITIZE_THREAD__)
+    __tsan_release(clock);
+#endif
+    (void)clock;
+}
+inline void acquire(void* clock)
+{
+#if defined(__SANITIZE_THREAD__)
+    __tsan_acquire(clock);
+#endif
+    (void)clock;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+const void* scheduler_stack;
+size_t scheduler_bytes;
+#endif
+
+KP_UNSEEN inline void yield(bool last = false)
+{
+    Lane* mine = block->current;
+#if defined(__SANITIZE_ADDRESS__)
+    void* own = nullptr;
+    __sanitizer_start_switch_fiber(last ? nullptr : &own, scheduler_stack, scheduler_bytes);
+    swapcontext(&mine->context, &block->scheduler);
+    __sanitizer_finish_switch_fiber(own, nullptr, nullptr);
+#else
+    switch_context(&mine->context, &block->scheduler, block->fiber, nullptr, last);
+#endif
+}
+
+KP_UNSEEN inline void enter()
+{
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_bytes);
+#endif
+    acquire(&block->start);
+    block->body(block->closure);
+    release(&block->start);
+    block->current->state = State::done;
+    yield(true);
+}
+
+// Waits for the other lanes of the warp. Once all have come, `action` makes what they get (`out`) of what they brought (`in`).
+KP_UNSEEN inline void meet(long place, void (*action)(Warp&, long), bool orders)
+{
+    Lane* mine = block->current;
+    Warp* warp = block->current_warp;
+    mine->state = State::meeting;
+    mine->place = place;
+    warp->action = action;
+    char* clock = &warp->clock[warp->turn];
+    if (orders) {
+        release(clock);
+    }
+    yield();
+    if (orders) {
+        acquire(clock);
+    }
+}
+
+KP_UNSEEN inline void wait_for_block(int line)
+{
+    Lane* mine = block->current;
+    mine->state = State::waiting;
+    mine->place = line;
+    // two clocks in turn: with one, an early thread's next arrival would order what it does not
+    char* clock = &block->clock[block->turn];
+    release(clock);
+    yield();
+    acquire(clock);
+}
+
+// byte by byte, for a sanitizer sees calls of memcpy wherever they stand
+KP_UNSEEN inline void bring(const void* value, size_t bytes, int at = 0)
+{
+    auto* to = reinterpret_cast<volatile unsigned char*>(block->current->in + at);
+    for (size_t byte = 0; byte < bytes; ++byte) {
+        to[byte] = static_cast<const unsigned char*>(value)[byte];
+    }
+}
+KP_UNSEEN inline void take(void* value, size_t bytes)
+{
+    const auto* from = reinterpret_cast<const volatile unsigned char*>(block->current->out);
+    for (size_t byte = 0; byte < bytes; ++byte) {
+        static_cast<unsigned char*>(value)[byte] = from[byte];
+    }
+}
+
+// Runs the lanes of one warp until each waits for something or has returned; false where they part.
+inline bool step(Warp& warp, std::vector<int>& order)
+{
+    for (int number : order) {
+        Lane& lane = warp.lane[number];
+        if (lane.state == State::ready) {
+            block->current = &lane;
+            block->current_warp = &warp;
+            switch_context(&block->scheduler, &lane.context, lane.fiber, lane.stack, false);
         }
-        for (int lane : order) {
-            if (!warp->lane[lane].done) {
-                warp->current = lane;
-                threadIdx = {first_thread + static_cast<unsigned>(lane), 0, 0};
-                swapcontext(&warp->scheduler, &warp->lane[lane].context);
-            }
-        }
-        const auto done = std::count_if(warp->lane.begin(), warp->lane.end(), [](const Lane& lane) { return lane.done; });
-        if (done == lanes) {
-            return true;
-        }
-        if (done > 0) {
-            error = std::to_string(done) + " lanes of a warp have returned and the others wait at a shuffle";
+    }
+    int count[4] = {};
+    for (int number = 0; number < lanes; ++number) {
+        ++count[static_cast<int>(warp.lane[number].state)];
+    }
+    const int meeting = count[static_cast<int>(State::meeting)], done = count[static_cast<int>(State::done)];
+    if (meeting == 0) {
+        return true;
+    }
+    if (meeting < lanes) {
+        report(done ? "some lanes of a warp have returned and the others wait at an instruction of the whole warp"
+                    : "lanes of a warp part: some wait at an instruction of the whole warp, others at a barrier");
+        return false;
+    }
+    for (int number = 1; number < lanes; ++number) {
+        if (warp.lane[number].place != warp.lane[0].place) {
+            report("lanes of a warp meet at different instructions");
             return false;
         }
-        for (Lane& lane : warp->lane) {
-            if (lane.exchange != warp->lane[0].exchange) {
-                error = "lanes of a warp meet at different shuffles";
+    }
+    if (warp.action != nullptr) {
+        warp.action(warp, warp.lane[0].place);
+    }
+    for (int number = 0; number < lanes; ++number) {
+        warp.lane[number].state = State::ready;
+    }
+    warp.turn ^= 1;
+    return error[0] == 0;
+}
+
+inline bool all_of_warp(const Warp& warp, State state)
+{
+    return std::all_of(warp.lane, warp.lane + lanes, [&](const Lane& lane) { return lane.state == state; });
+}
+
+// Runs one block until all threads have returned.
+inline bool run_block(int schedule, std::mt19937& random)
+{
+    const int warps = static_cast<int>(block->size.x) / lanes;
+    std::vector<int> order(lanes), turns(warps);
+    std::iota(order.begin(), order.end(), 0);
+    std::iota(turns.begin(), turns.end(), 0);
+    if (schedule == 1) {
+        std::reverse(order.begin(), order.end());
+        std::reverse(turns.begin(), turns.end());
+    }
+    while (true) {
+        for (int turn : turns) {
+            Warp& warp = block->warp[turn];
+            do {
+                if (schedule > 2) {
+                    std::shuffle(order.begin(), order.end(), random);
+                }
+                if (!step(warp, order)) {
+                    return false;
+                }
+            } while (schedule == 2 && warp.lane[0].state == State::ready);
+        }
+        if (schedule > 2) {
+            std::shuffle(turns.begin(), turns.end(), random);
+        }
+        int count[4] = {};
+        for (unsigned thread = 0; thread < block->size.x; ++thread) {
+            ++count[static_cast<int>(block->lane[thread].state)];
+        }
+        const int waiting = count[static_cast<int>(State::waiting)], done = count[static_cast<int>(State::done)];
+        if (done == static_cast<int>(block->size.x)) {
+            return true;
+        }
+        if (count[static_cast<int>(State::ready)] > 0) {
+            continue;
+        }
+        if (done > 0) {
+            report("some threads of a block have returned and the others wait at __syncthreads");
+            return false;
+        }
+        for (int thread = 1; thread < waiting; ++thread) {
+            if (block->lane[thread].place != block->lane[0].place) {
+                report("threads of a block wait at different __syncthreads");
                 return false;
             }
-            lane.waiting = false;
         }
-        warp->turn ^= 1;
+        for (int thread = 0; thread < waiting; ++thread) {
+            block->lane[thread].state = State::ready;
+        }
+        block->turn ^= 1;
     }
 }
+
+void clear_copies(Lane& lane);
 
 template <class... A, size_t... I>
 void call(void (*kernel)(A...), void** parameters, std::index_sequence<I...>)
@@ -124,44 +323,103 @@ void call(void (*kernel)(A...), void** parameters, std::index_sequence<I...>)
 
 // Runs a kernel; 0, or 1 with a text in `error`.
 template <class... A>
-int launch(void (*kernel)(A...), unsigned grid, unsigned block, int schedule, void** parameters)
+int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned shared, int schedule, void** parameters)
 {
-    error.clear();
-    if (block % lanes != 0) {
-        error = "the block is not a whole number of warps";
+    error[0] = 0;
+    if (threads % lanes != 0) {
+        report("the block is not a whole number of warps");
         return 1;
     }
     struct Closure {
         void (*kernel)(A...);
         void** parameters;
     } closure{kernel, parameters};
-    Warp state;
-    warp = &state;
+    static Block state;
+    block = &state;
     state.closure = &closure;
     state.body = [](void* given) {
         auto* found = static_cast<Closure*>(given);
         call(found->kernel, found->parameters, std::index_sequence_for<A...>{});
     };
-    gridDim = {grid, 1, 1};
-    blockDim = {block, 1, 1};
-    std::mt19937 random(static_cast<unsigned>(schedule));
-    std::vector<unsigned> warps(static_cast<size_t>(grid) * (block / lanes));
-    std::vector<int> order(lanes);
-    std::iota(warps.begin(), warps.end(), 0u);
-    std::iota(order.begin(), order.end(), 0);
-    if (schedule == 1) {
-        std::reverse(warps.begin(), warps.end());
-        std::reverse(order.begin(), order.end());
-    } else if (schedule > 1) {
-        std::shuffle(warps.begin(), warps.end(), random);
+    state.grid = {grid, 1, 1};
+    state.size = {threads, 1, 1};
+    state.conflicts = state.loads = state.products = 0;
+    std::vector<Lane> lane(threads);
+    std::vector<Warp> warp(threads / lanes);
+    state.lane = lane.data();
+    state.warp = warp.data();
+    const size_t stacks = stack_bytes * threads;
+    char* memory = static_cast<char*>(std::malloc(stacks));
+    // exactly as large as the launch says: a sanitizer sees its ends, and a pattern behind it is looked at without one
+    unsigned char* room = static_cast<unsigned char*>(std::malloc(128 + shared + guard_bytes));
+    unsigned char* base = room + (128 - reinterpret_cast<uintptr_t>(room) % 128) % 128;
+    unsigned char* exact = nullptr;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    if (posix_memalign(reinterpret_cast<void**>(&exact), 128, shared ? shared : 1) == 0) {
+        base = exact;
     }
-    for (unsigned number : warps) {
-        blockIdx = {number / (block / lanes), 0, 0};
-        if (!run_warp(number % (block / lanes) * lanes, order, schedule, random)) {
-            return 1;
+#endif
+    state.shared = base;
+    state.shared_bytes = shared;
+#if defined(__SANITIZE_THREAD__)
+    state.fiber = __tsan_get_current_fiber();
+#endif
+    std::mt19937 random(static_cast<unsigned>(schedule));
+    std::vector<unsigned> blocks(grid);
+    std::iota(blocks.begin(), blocks.end(), 0u);
+    if (schedule == 1) {
+        std::reverse(blocks.begin(), blocks.end());
+    } else if (schedule > 2) {
+        std::shuffle(blocks.begin(), blocks.end(), random);
+    }
+    bool good = true;
+    for (unsigned number : blocks) {
+        state.index = {number, 0, 0};
+        acquire(&state.start);
+        std::memset(base, 0xff, exact ? shared : shared + guard_bytes);
+        release(&state.start);
+        for (unsigned thread = 0; thread < threads; ++thread) {
+            Lane& mine = lane[thread];
+            mine.stack = memory + thread * stack_bytes;
+            mine.state = State::ready;
+            mine.thread = {thread, 0, 0};
+            clear_copies(mine);
+            getcontext(&mine.context);
+            mine.context.uc_stack.ss_sp = mine.stack;
+            mine.context.uc_stack.ss_size = stack_bytes;
+            mine.context.uc_link = nullptr;
+            makecontext(&mine.context, reinterpret_cast<void (*)()>(enter), 0);
+#if defined(__SANITIZE_THREAD__)
+            mine.fiber = __tsan_create_fiber(0);
+#endif
+        }
+        for (unsigned at = 0; at < threads / lanes; ++at) {
+            warp[at] = {&lane[at * lanes], nullptr, {}, 0};
+        }
+        good = run_block(schedule, random);
+        for (unsigned at = 0; !exact && at < guard_bytes; ++at) {
+            if (base[shared + at] != 0xff) {
+                report("a kernel wrote behind its shared memory");
+            }
+        }
+#if defined(__SANITIZE_THREAD__)
+        for (Lane& mine : lane) {
+            __tsan_destroy_fiber(mine.fiber);
+        }
+#endif
+        good = good && error[0] == 0;
+        if (!good) {
+            break;
         }
     }
-    return 0;
+    acquire(&state.start);
+    for (Lane& mine : lane) {
+        clear_copies(mine);
+    }
+    std::free(exact);
+    std::free(room);
+    std::free(memory);
+    return good ? 0 : 1;
 }
 
 // A number in a 16-bit format with so many bits of mantissa, to nearest and ties to even.
@@ -199,25 +457,38 @@ inline float decode(uint16_t bits, int mantissa, int bias)
 
 }  // namespace emulator
 
+#define threadIdx emulator::thread_index()
+#define blockIdx emulator::block_index()
+#define blockDim emulator::block_size()
+#define gridDim emulator::grid_size()
+
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int offset)
 {
     static_assert(sizeof(T) <= sizeof(uint64_t));
     if (mask != 0xffffffffu) {
-        emulator::error = "a shuffle of a part of the warp";
+        emulator::report("a shuffle of a part of the warp");
     }
-    const int lane = emulator::warp->current, partner = lane ^ offset;
-    std::memcpy(&emulator::warp->slots[emulator::warp->turn][lane], &value, sizeof(T));
-    const int turn = emulator::meet(offset);
+    emulator::bring(&value, sizeof(T));
+    emulator::meet(
+        offset,
+        [](emulator::Warp& warp, long given) {
+            for (int lane = 0; lane < emulator::lanes; ++lane) {
+                std::memcpy(warp.lane[lane].out, warp.lane[(lane ^ given) % emulator::lanes].in, sizeof(T));
+            }
+        },
+        false);
     T other;
-    std::memcpy(&other, &emulator::warp->slots[turn][partner % emulator::lanes], sizeof(T));
+    emulator::take(&other, sizeof(T));
     return other;
 }
 
-inline void __syncwarp(unsigned = 0xffffffffu)
-{
-    emulator::meet(-1);
-}
+inline void __syncwarp(unsigned = 0xffffffffu) { emulator::meet(-1, nullptr, true); }
+inline void __syncthreads(int line = __builtin_LINE()) { emulator::wait_for_block(line); }
+
+using std::max;
+using std::min;
+inline float __fmul_rn(float left, float right) { return left * right; }
 
 inline float __int_as_float(int bits)
 {
@@ -247,7 +518,16 @@ inline float __bfloat162float(__nv_bfloat16 value) { return emulator::decode(val
 inline __nv_bfloat16 __float2bfloat16_rn(float value) { return {emulator::encode(value, 7, 127)}; }
 inline __nv_bfloat16 __double2bfloat16(double value) { return {emulator::encode(value, 7, 127)}; }
 
-extern "C" const char* emulator_error() { return emulator::error.c_str(); }
+#include "cuda_wrappers.h"
+
+extern "C" const char* emulator_error() { return emulator::error; }
+// loads by ldmatrix, banks that met twice in one, products by mma: of the last launch
+extern "C" void emulator_counts(long long* counts)
+{
+    counts[0] = emulator::block->loads;
+    counts[1] = emulator::block->conflicts;
+    counts[2] = emulator::block->products;
+}
 extern "C" void emulator_half(const float* values, uint16_t* bits, float* back, long long count)
 {
     for (long long at = 0; at < count; ++at) {

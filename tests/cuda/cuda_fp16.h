@@ -1,2 +1,8 @@
-// The generated text includes this name; the 16-bit types are the emulator's.
+// The generated text includes this name; the 16-bit types are the emulator's, and its products are of this format.
 #include "cuda_emulator.h"
+
+inline void kp_mma_m16n8k16(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, int line = __builtin_LINE())
+{
+    emulator::product<10, 15>(c, a, b0, b1, line);
+}
+inline unsigned kp_pack(float low, float high) { return __float2half_rn(low).bits | static_cast<unsigned>(__float2half_rn(high).bits) << 16; }

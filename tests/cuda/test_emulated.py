@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernelproof.numeric.cuda.grouped import is_grouped
 from kernelproof.numeric.cupy_file import NUMPY_ONLY, cupy_source
 from kernelproof.numeric.kernel_file import kernel_source
 from kernelproof.symbolic.registry import derive, phases
@@ -34,7 +35,10 @@ TARGETS = [
     for variant in variants(phase)[: None if dtype == "float32" or phase != "encoder_block" else 1]
 ]
 TARGETS += [
-    (name, dict(variant), "float32") for name, phase in phases().items() for variant in phase.samples if not NUMPY_ONLY & set(variant)
+    (name, dict(variant), "float32")
+    for name, phase in phases().items()
+    for variant in phase.samples
+    if is_grouped(variant) or not NUMPY_ONLY & set(variant)
 ]
 
 
@@ -103,7 +107,7 @@ extern "C" __global__ void parts(float* out)
     out = np.zeros(32, dtype=np.float32)
     pointer = ctypes.c_void_p(out.ctypes.data)
     parameters = (ctypes.c_void_p * 1)(ctypes.addressof(pointer))
-    assert library.launch_parts(1, 32, 0, parameters) == 1
+    assert library.launch_parts(1, 32, 0, 0, parameters) == 1
     assert b"returned" in library.emulator_error()
 
 

@@ -1,4 +1,4 @@
-"""Every generated CUDA text compiles with NVRTC for two architectures, without a GPU, within its launch contract.
+"""Every generated CUDA text compiles with NVRTC without a GPU, within its launch contract: for two architectures, on tensor cores for four.
 
 Spilled registers are errors; so is local memory, but for the 40 bytes of CUDA's own argument reduction of sin and cos in double,
 which the launch contract of such a kernel states. Float kernels hold no double arithmetic, seen in their PTX.
@@ -6,7 +6,6 @@ which the launch contract of such a kernel states. Float kernels hold no double 
 
 from __future__ import annotations
 
-import ast
 import itertools
 import re
 from typing import Any
@@ -18,66 +17,46 @@ from kernelproof.symbolic.registry import derive, phases
 
 pytestmark = pytest.mark.cuda
 ARCHITECTURES = ("sm_80", "sm_90")
-STRICT = ("--ptxas-options=--warn-on-spills", "--ptxas-options=--warning-as-error")
-USED = re.compile(r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores.*?Used (\d+) registers", re.DOTALL)
+ALL_ARCHITECTURES = ("sm_80", "sm_90", "sm_90a", "sm_100")
 
 
-class CompileError(AssertionError):
-    """A text that does not compile, or not within its contract."""
-
-
-def includes() -> tuple[str, ...]:
-    import cuda.pathfinder
-
-    return tuple("-I" + str(cuda.pathfinder.find_nvidia_header_directory(name)) for name in ("cudart", "cccl"))
-
-
-def compiled(text: str, contract: dict[str, dict[str, int]], architecture: str) -> str:
-    """The PTX of a text; CompileError where something does not hold."""
-    from cupy.cuda import nvrtc
-
-    program = nvrtc.createProgram(text, "generated.cu", (), ())
-    local = any(kernel["local"] for kernel in contract.values())
-    options = [*includes(), "-std=c++17", f"-arch={architecture}", "--ptxas-options=-v", *STRICT]
-    if not local:
-        options.append("--ptxas-options=--warn-on-local-memory-usage")
-    try:
-        nvrtc.compileProgram(program, tuple(options))
-    except nvrtc.NVRTCError as error:
-        raise CompileError(f"{error}: {nvrtc.getProgramLog(program)}") from None
-    found = {name: tuple(map(int, numbers)) for name, *numbers in USED.findall(nvrtc.getProgramLog(program))}
-    if set(found) != set(contract):
-        raise CompileError(f"kernels {sorted(found)}; the contract names {sorted(contract)}")
-    for name, (stack, spilled, registers) in found.items():
-        limits = contract[name]
-        if spilled or stack > limits["local"] or registers > limits["registers"]:
-            used = f"{registers} registers, {stack} bytes of local memory, {spilled} spilled"
-            raise CompileError(f"{name}: {used}; the contract is {limits}")
-    return str(nvrtc.getPTX(program).decode())
-
-
-def constants(source: str) -> dict[str, Any]:
-    """CUDA and LAUNCH of a file, without running it; empty where it launches nothing of its own."""
-    found = {}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in ("CUDA", "LAUNCH"):
-            found[node.targets[0].id] = ast.literal_eval(node.value)
-    return found
+@pytest.fixture(scope="module")
+def nvrtc(neighbour: Any) -> Any:
+    return neighbour("nvrtc")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 @pytest.mark.parametrize("phase", list(phases()))
-def test_every_text_compiles_within_its_contract(phase: str, dtype: str) -> None:
+def test_every_text_compiles_within_its_contract(phase: str, dtype: str, nvrtc: Any) -> None:
     options = phases()[phase].variants
     texts: dict[str, dict[str, dict[str, int]]] = {}
     for values in itertools.product(*(option.choices for option in options.values())):
-        found = constants(cupy_source(derive(phase, **dict(zip(options, values, strict=True))), dtype))
+        found = nvrtc.constants(cupy_source(derive(phase, **dict(zip(options, values, strict=True))), dtype), "CUDA", "LAUNCH")
         assert found, f"{phase} launches no kernel of its own"
         texts[found["CUDA"]] = found["LAUNCH"]
     for (text, contract), architecture in itertools.product(texts.items(), ARCHITECTURES):
-        ptx = compiled(text, contract, architecture)
+        ptx = nvrtc.compiled(text, contract, architecture)
         if dtype != "float64" and phase not in ("positional", "rotary"):
             assert not re.search(r"\.f64\b", ptx), "double arithmetic in a float kernel"
+
+
+@pytest.mark.parametrize("architecture", ALL_ARCHITECTURES)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_attention_on_tensor_cores_compiles_within_its_contract(dtype: str, architecture: str, nvrtc: Any) -> None:
+    """No spills and no local memory; the wanted instructions are in the PTX, as often as the tiles say."""
+    found = nvrtc.constants(cupy_source(derive("attention"), dtype), "TENSOR_CUDA", "TENSOR_LAUNCH")
+    contract = found["TENSOR_LAUNCH"]
+    ptx = nvrtc.compiled(found["TENSOR_CUDA"], contract, architecture)
+    assert not re.search(r"\.f64\b|\.local\b", ptx)
+    for name, kernel in contract.items():
+        # a multiprocessor of the smallest of these has 65536 registers and 164 KiB of shared memory, 1 KiB of it for each block
+        blocks = kernel["blocks"]
+        assert blocks * kernel["block"] * kernel["registers"] <= 65536 and blocks * (kernel["shared"] + 1024) <= 164 * 1024
+        width = int(name.removeprefix("attention_tensor"))
+        own = ptx.partition(f".entry {name}(")[2].partition(".entry ")[0]
+        assert own.count("mma.sync.aligned.m16n8k16") == 2 * (width // 16) * 8
+        assert own.count("ldmatrix.sync.aligned.m8n8.x4.trans") == width // 16 * 4
+        assert own.count("ldmatrix.sync.aligned.m8n8.x4.shared") == width // 16 * (1 + 4)
 
 
 KERNEL = 'extern "C" __global__ void bad(float* x)\n{\n    BODY\n}\n'
@@ -100,11 +79,11 @@ INDEXED = "float v[64]; for (int i = 0; i < 64; ++i) v[i] = x[i]; v[(int)x[1]] =
     ],
     ids=["syntax", "spills", "local memory", "registers", "another kernel"],
 )
-def test_the_check_can_fail(text: str, contract: dict[str, dict[str, int]], message: str) -> None:
-    with pytest.raises(CompileError, match=message):
-        compiled(text, contract, "sm_90")
+def test_the_check_can_fail(text: str, contract: dict[str, dict[str, int]], message: str, nvrtc: Any) -> None:
+    with pytest.raises(nvrtc.CompileError, match=message):
+        nvrtc.compiled(text, contract, "sm_90")
 
 
-def test_the_check_passes_what_is_well() -> None:
-    ptx = compiled(KERNEL.replace("BODY", "x[0] = 0.1 * x[1];"), CONTRACT, "sm_90")
+def test_the_check_passes_what_is_well(nvrtc: Any) -> None:
+    ptx = nvrtc.compiled(KERNEL.replace("BODY", "x[0] = 0.1 * x[1];"), CONTRACT, "sm_90")
     assert re.search(r"\.f64\b", ptx), "a double constant is seen"

@@ -1,0 +1,61 @@
+"""The schedule of a CuPy kernel: what it puts into the file beside the kernels of the printer.
+
+What it does: a :class:`CudaPlan` holds constants with CUDA text and launch contract, helper functions, and lines that run once the formats
+of the arrays are known. Guarantees: ``licences`` names the theorems that the order of the computation rests on, beside those of the
+derivation. Where the lines do not return a result, the file goes on as if there were no plan. Cannot see: speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from kernelproof.symbolic.phase import Derivation
+
+
+@dataclass(frozen=True)
+class CudaPlan:
+    """``constants`` are lines of the module; ``helpers`` texts of functions; ``lines`` stand between the check of formats and the rest.
+
+    ``loader`` is the helper that brings an argument to an array of CuPy; ``licences`` are ids of theorems.
+    """
+
+    constants: tuple[str, ...]
+    helpers: tuple[str, ...]
+    lines: tuple[str, ...]
+    loader: str
+    licences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """How a kernel is launched and what it may use: what the compiler is held to, and what an emulator allocates.
+
+    ``rows`` of the result are a block's; ``block`` threads, ``blocks`` of them on a multiprocessor at least; ``shared`` bytes of dynamic
+    shared memory; ``registers`` and bytes of ``local`` memory of a thread at most.
+    """
+
+    rows: int
+    block: int
+    blocks: int
+    shared: int
+    registers: int
+    local: int = 0
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f'"{name}": {value}' for name, value in vars(self).items()) + "}"
+
+
+Schedule = Callable[[Derivation, str], CudaPlan | None]
+#: module and function of each schedule, the first that answers wins
+SCHEDULES: tuple[tuple[str, str], ...] = (("attention", "attention_on_tensor_cores"),)
+
+
+def cuda_plan_of(derivation: Derivation, dtype: str) -> CudaPlan | None:
+    """The plan of a derivation's CuPy kernel in a format, or None where it has no schedule."""
+    for module, function in SCHEDULES:
+        schedule: Schedule = getattr(import_module(f"kernelproof.numeric.cuda.{module}"), function)
+        if (plan := schedule(derivation, dtype)) is not None:
+            return plan
+    return None

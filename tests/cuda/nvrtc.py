@@ -1,0 +1,60 @@
+"""Compiles a CUDA text with NVRTC, without a GPU, and holds it to its launch contract.
+
+What it does: spilled registers are errors; so is local memory beyond the contract's, and more registers or another set of kernels than the
+contract names. Cannot see: dynamic shared memory, which the compiler does not know; the emulator allocates what the contract says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+STRICT = ("--ptxas-options=--warn-on-spills", "--ptxas-options=--warning-as-error")
+USED = re.compile(r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores.*?Used (\d+) registers", re.DOTALL)
+#: bytes of shared memory that a block may ask for on every architecture that the kernels are for
+MOST_SHARED = 99 * 1024
+
+
+class CompileError(AssertionError):
+    """A text that does not compile, or not within its contract."""
+
+
+def includes() -> tuple[str, ...]:
+    import cuda.pathfinder
+
+    return tuple("-I" + str(cuda.pathfinder.find_nvidia_header_directory(name)) for name in ("cudart", "cccl"))
+
+
+def compiled(text: str, contract: dict[str, dict[str, int]], architecture: str) -> str:
+    """The PTX of a text; CompileError where something does not hold."""
+    from cupy.cuda import nvrtc
+
+    program = nvrtc.createProgram(text, "generated.cu", (), ())
+    local = any(kernel["local"] for kernel in contract.values())
+    options = [*includes(), "-std=c++17", f"-arch={architecture}", "--ptxas-options=-v", *STRICT]
+    if not local:
+        options.append("--ptxas-options=--warn-on-local-memory-usage")
+    try:
+        nvrtc.compileProgram(program, tuple(options))
+    except nvrtc.NVRTCError as error:
+        raise CompileError(f"{error}: {nvrtc.getProgramLog(program)}") from None
+    found = {name: tuple(map(int, numbers)) for name, *numbers in USED.findall(nvrtc.getProgramLog(program))}
+    if set(found) != set(contract):
+        raise CompileError(f"kernels {sorted(found)}; the contract names {sorted(contract)}")
+    for name, (stack, spilled, registers) in found.items():
+        limits = contract[name]
+        if spilled or stack > limits["local"] or registers > limits["registers"] or limits.get("shared", 0) > MOST_SHARED:
+            used = f"{registers} registers, {stack} bytes of local memory, {spilled} spilled"
+            raise CompileError(f"{name}: {used}; the contract is {limits}")
+    return str(nvrtc.getPTX(program).decode())
+
+
+def constants(source: str, *names: str) -> dict[str, Any]:
+    """Constants of a file by name, without running it; those that are there."""
+    import ast
+
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in names:
+            found[node.targets[0].id] = ast.literal_eval(node.value)
+    return found

@@ -1,0 +1,55 @@
+"""Attention on tensor cores under the property suite that every other kernel meets, executed on the CPU.
+
+Examples of the suite have narrow heads; they are widened with zeros, which changes no score and adds columns of zeros, so that each call
+without a mask goes through the tensor-core kernel. A nightly run searches as long as ``KERNELPROOF_CUDA_PROFILE`` says.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernelproof.numeric.cupy_file import cupy_source
+from kernelproof.properties.targets import memory_target
+from kernelproof.properties.verify import checked_variant, verdict_on
+from kernelproof.symbolic.registry import derive
+
+pytestmark = pytest.mark.cuda
+#: on a push, for all properties together
+SECONDS = 12.0
+WIDTH = 64
+
+
+def widened(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """The kernel on heads of width 64; calls with a mask, and wider heads, go as they are."""
+
+    def attention(q: Any, k: Any, v: Any, *, causal: bool = False, mask: Any = None, scale: float | None = None) -> Any:
+        d, e = q.shape[-1], v.shape[-1]
+        if mask is not None or max(d, e) > WIDTH:
+            return kernel(q, k, v, causal=causal, mask=mask, scale=scale)
+        scale = (1 / math.sqrt(d) if d else 1.0) if scale is None else scale
+        wide = [np.pad(part, [(0, 0)] * (part.ndim - 1) + [(0, WIDTH - part.shape[-1])]) for part in (q, k, v)]
+        return kernel(*wide, causal=causal, scale=scale)[..., :e]
+
+    return attention
+
+
+@pytest.mark.parametrize("alignment", ["top_left", "bottom_right"])
+def test_the_property_suite_holds(alignment: str, emulation: ModuleType, compiler: Any) -> None:
+    profile = os.environ.get("KERNELPROOF_CUDA_PROFILE", "")
+    module = emulation.stand_in(compiler, 2)
+    kernel = emulation.namespace_of(cupy_source(derive("attention", causal_alignment=alignment), "float16"), module)["attention"]
+    target = memory_target(widened(kernel), phase="attention", variant=checked_variant("attention", {"causal_alignment": alignment}))
+    for mask in (None, np.ones((3, 3), dtype=bool)):
+        target.function(*np.zeros((3, 3, 4), dtype=np.float16), mask=mask)  # compiles
+    limit = {} if profile else {"max_seconds": SECONDS}
+    verdict = verdict_on(target, profile=profile or "quick", dtype="float16", seed=0, **limit)
+    assert verdict, str(verdict)
+    _, conflicts, products = module.RawModule.counts
+    assert products > 256 and conflicts == 0, "the tensor-core kernel was hardly used"
