@@ -51,10 +51,16 @@ def test_what_the_usual_checks_would_have_said(softmax: power.KillTable) -> None
 
 def test_a_check_that_rejects_the_generated_kernel_is_named() -> None:
     assert not any(power.usual(kernelproof.generate("softmax"), "softmax", {}, 0).values())
-    rejected = power.usual(kernelproof.generate("attention"), "attention", {}, 0)
-    assert rejected == {"1e-2": False, "1e-3": False, "1e-4": False, "default": True}
+
+    def generated(phase: str, **options: Any) -> Any:
+        """Attention off by four parts in 10⁵, as sums in another order may be where entries cancel: that differs between processors."""
+        made = kernelproof.generate(phase, **options)
+        return (lambda *given, **said: made(*given, **said) * np.float32(1 + 4e-5)) if phase == "attention" else made
+
+    assert power.usual(generated("attention"), "attention", {}, 0) == {"1e-2": False, "1e-3": False, "1e-4": False, "default": True}
     mutant = next(mutant for mutant in WRONG if mutant.phase == "attention" and mutant.id == "unscaled")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(power, "generate", generated)
         patch.setattr(power, "WRONG", (mutant, next(one for one in WRONG if one.id == "zeros" and one.phase == "softmax")))
         table = power.kill_table()
     assert table.false_alarms == {"1e-2": (), "1e-3": (), "1e-4": (), "default": ("attention",)}
