@@ -20,13 +20,19 @@ class Profile:
     #: one of them
     boundaries: tuple[int, ...]
 
+    @property
+    def endless(self) -> bool:
+        """Whether the seconds bound the search, and not the number of examples."""
+        return self.examples >= ENDLESS
+
+
+ENDLESS = 1_000_000
 
 PROFILES = {
     "quick": Profile("quick", 25, 10.0, 2.0, 40, ()),
     "standard": Profile("standard", 100, 60.0, 5.0, 40, (63, 64, 65, 127, 128, 129)),
-    # bounded by its seconds, not by its examples
     "thorough": Profile(
-        "thorough", 1_000_000, 600.0, 20.0, 64, (63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 767, 768, 769, 1023, 1024, 1025)
+        "thorough", ENDLESS, 600.0, 20.0, 64, (63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 767, 768, 769, 1023, 1024, 1025)
     ),
 }
 

@@ -102,7 +102,8 @@ class _Run:
             message = f"in every example: {search.unknown}" if search.unknown else "the rounding bound was vacuous in every example"
             found = verdict_of(self.subject, "inconclusive", message=message)
         else:
-            found = verdict_of(self.subject, "pass")
+            cut = self.ending == "time" and not search.setting.profile.endless
+            found = replace(verdict_of(self.subject, "pass"), cut=cut)
         return replace(found, examples=search.examples, worst=search.worst, seconds=search.seconds)
 
     def _failure(self, reproduce: Reproduce, again: bool) -> PropertyVerdict:

@@ -63,6 +63,8 @@ class PropertyVerdict:
     seconds: float = 0.0
     message: str = ""
     counterexample: Counterexample | None = None
+    #: whether time ran out before the profile's number of examples
+    cut: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The contract's object; the text of a fault of our own stands where a counterexample would."""
@@ -185,8 +187,16 @@ class Verdict:
         counts = [f"{self.count('pass')} of {len(self.properties)} properties passed"]
         counts += [f"{self.count(outcome)} {word}" for outcome, word in others if self.count(outcome)]  # type: ignore[arg-type]
         variant = "".join(f", {name}={value}" for name, value in self.variant.items())
-        line = f"{self.target} as {self.phase}{variant}, {self.dtype}: {self.verdict} ({'; '.join(counts)})"
+        line = f"{self.target} as {self.phase}{variant}, {self.dtype}: {self.verdict} ({'; '.join(counts)}){self._short_of_time()}"
         return line + (" interrupted before the end" if self.interrupted else "")
+
+    def _short_of_time(self) -> str:
+        """How much of the profile's search there was no time for; a profile that its seconds bound has nothing to say."""
+        cut = [found.examples for found in self.properties if found.cut]
+        if not cut:
+            return ""
+        were = "property was" if len(cut) == 1 else "properties were"
+        return f"; {len(cut)} {were} cut short by the time (fewest examples: {min(cut)}): give --max-seconds more"
 
     def counterexamples_text(self, most: int | None = None) -> str:
         """For every property that failed: what it says, the inputs, observed and expected, and a program that shows it.

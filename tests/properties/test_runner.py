@@ -16,7 +16,7 @@ from hypothesis.strategies import DrawFn
 
 from kernelproof.properties.call import Call
 from kernelproof.properties.model import Case, Finding, Property, Setting, build
-from kernelproof.properties.profiles import PROFILES
+from kernelproof.properties.profiles import ENDLESS, PROFILES
 from kernelproof.properties.runner import overtime, run_properties
 from kernelproof.properties.shapes import phase_shape
 from kernelproof.properties.strategies import draw_case
@@ -156,8 +156,10 @@ def test_time_that_runs_out_keeps_the_examples_so_far(judge: Judge) -> None:
     started = time.perf_counter()
     found = judge(slow, subject(), examples=100_000, seconds=0.5)
     assert time.perf_counter() - started < 3
-    assert found.verdict == "pass"
+    assert found.verdict == "pass" and found.cut
     assert 5 < found.examples < 60
+    assert not judge(slow, subject(), examples=5).cut
+    assert not judge(slow, subject(), examples=ENDLESS, seconds=0.2).cut
 
 
 def test_shrinking_is_bounded_in_time(judge: Judge) -> None:

@@ -115,6 +115,13 @@ def test_text_names_what_failed_and_counts_what_did_not_pass() -> None:
     assert text.endswith("m:f as softmax, float32: fail (1 of 3 properties passed; 1 failed; 1 inconclusive)")
 
 
+def test_a_search_that_the_time_cut_short_says_so() -> None:
+    whole = verdict(found("pass", examples=25), found("pass", examples=2, cut=True), found("pass", examples=9, cut=True))
+    told = "; 2 properties were cut short by the time (fewest examples: 2): give --max-seconds more"
+    assert whole.summary() == f"m:f as softmax, float32: pass (3 of 3 properties passed){told}"
+    assert "; 1 property was cut short by the time (fewest examples: 1)" in verdict(found("pass", examples=1, cut=True)).summary()
+
+
 def test_junit_counts_and_survives_control_characters() -> None:
     odd = failed(observed="\x1b[31mred\x00")
     whole = verdict(

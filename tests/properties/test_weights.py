@@ -58,7 +58,8 @@ def test_values_are_an_identity_whatever_the_target_takes(without: frozenset[str
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("divisor cut to sixteen bits", "the weight at"),
+        # what is told of a wrong divisor, a weight or their sum, is a matter of the example that is left after shrinking
+        ("divisor cut to sixteen bits", "the weight"),
         ("hidden keys keep a trace", "the weight at"),
         ("smallest weights below zero", "below zero"),
         ("maximum from zero on", "the weight at"),
