@@ -131,12 +131,18 @@ def markdown(table: Table, plot: str = "") -> str:
     if absent:
         lines += [f"Rows of the benchmark that are not in this measurement: {'; '.join(absent)}.", ""]
     lines += ["## How each kernel was checked before it was timed", "", *_list(_checks(table)), ""]
+    files = f"docs/{plot.removesuffix('.png') or 'speed'}"
     lines += [
-        "## Anew", "", "```sh", "kernelproof bench --json docs/speed.json",
-        "python -m kernelproof.reports.speed --from docs/speed.json --docs docs/speed.md --plot docs/speed.png --readme README.md",
+        "## Anew", "", "```sh", f"kernelproof bench --json {files}.json",
+        f"python -m kernelproof.reports.speed --from {files}.json --docs {files}.md --plot {files}.png{_readme(files)}",
         "```", "",
     ]
     return "\n".join(lines)
+
+
+def _readme(files: str) -> str:
+    """README.md has the one table; those of other processors stand beside it."""
+    return " --readme README.md" if files == "docs/speed" else ""
 
 
 def _list(lines: Sequence[str]) -> list[str]:
