@@ -9,7 +9,7 @@ from itertools import product
 from kernelproof.numeric.lower import Frame, Lowering
 from kernelproof.numeric.program import Program
 from kernelproof.symbolic.functions import Definition
-from kernelproof.symbolic.phase import Derivation
+from kernelproof.symbolic.phase import Derivation, Options
 from kernelproof.symbolic.registry import derive, kernel_form_of, phases
 from kernelproof.symbolic.terms import Term
 
@@ -26,15 +26,24 @@ def _form_of(function: str) -> Derivation:
     """The same, perhaps without theorems that stand in files of their own."""
     if function in _functions():
         return _functions()[function]()
-    for derivation in _all():
-        if derivation.definition.name == function:
-            return derivation
-    raise KeyError(function)
+    phase, variant = _defined()[function]
+    return kernel_form_of(phase, **variant)
 
 
 @cache
 def _functions() -> dict[str, Callable[[], Derivation]]:
     return {name: make for phase in phases().values() for name, make in phase.functions.items()}
+
+
+@cache
+def _defined() -> dict[str, tuple[str, Options]]:
+    return {name: (phase.name, variant) for phase in phases().values() for name, variant in phase.definitions.items()}
+
+
+@cache
+def phase_functions() -> frozenset[str]:
+    """Names of the functions that are whole phases, in all their forms."""
+    return frozenset(_functions()) | frozenset(_defined())
 
 
 def _all() -> Iterator[Derivation]:

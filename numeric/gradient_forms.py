@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from kernelproof.numeric.forms import kernel_form
+from kernelproof.numeric.forms import kernel_form, phase_functions
 from kernelproof.numeric.lower import Frame
 from kernelproof.numeric.lower_stages import StageLowering, with_leading_axis
 from kernelproof.numeric.program import Program
@@ -31,7 +31,7 @@ from kernelproof.symbolic.gradients.softmax import DX as SOFTMAX_DX
 from kernelproof.symbolic.phase import Gradient
 from kernelproof.symbolic.phases.attention import i, j, shift
 from kernelproof.symbolic.phases.attention_forms import FORMS, Form
-from kernelproof.symbolic.registry import derive, gradient, kernel_form_of, phases
+from kernelproof.symbolic.registry import derive, gradient
 from kernelproof.symbolic.tactics.rewriting import part, then, unfold
 from kernelproof.symbolic.terms import Entry, Term
 
@@ -102,18 +102,6 @@ def _own(function: str) -> Term | None:
     if form is not None and function == f"{form.name}_sink_weight":
         return sink_from_shift(form).right
     return None
-
-
-@cache
-def phase_functions() -> frozenset[str]:
-    """Names of the functions that are whole phases, in all their forms."""
-    found = set()
-    for phase in phases().values():
-        combinations: list[dict[str, object]] = [{}]
-        for name, option in phase.variants.items():
-            combinations = [{**chosen, name: choice} for chosen in combinations for choice in option.choices]
-        found |= {kernel_form_of(phase.name, **chosen).definition.name for chosen in combinations} | set(phase.functions)
-    return frozenset(found)
 
 
 def stage_form(function: str, which: int) -> tuple[Definition, Term]:

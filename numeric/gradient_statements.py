@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from kernelproof.numeric.gradient_forms import GRADIENTS_OF_RESULT, gradient_program, other_forms, phase_functions, stage_form
+from kernelproof.numeric.forms import phase_functions
+from kernelproof.numeric.gradient_forms import GRADIENTS_OF_RESULT, gradient_program, other_forms, stage_form
 from kernelproof.numeric.lower import Frame, LoweringError
 from kernelproof.numeric.lower_stages import StageLowering
 from kernelproof.numeric.program import Program

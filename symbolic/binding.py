@@ -9,7 +9,7 @@ outside does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeVar, cast, overload
 
 from kernelproof.symbolic.formulas import Every, Formula
@@ -194,12 +194,19 @@ def substitute(node: Node, values: Mapping[Var, Term], functions: Mapping[str, L
     for name, value in (functions or {}).items():
         if not isinstance(value, Lambda):
             raise TypeError(f"tensor {name!r} needs a lambda, got {value!r}")
-    return _substitute(node, {var: term(value) for var, value in values.items()}, dict(functions or {}))
+    return _substituted(node, tuple((var, term(value)) for var, value in values.items()), tuple((functions or {}).items()))
+
+
+@lru_cache(maxsize=1 << 14)
+def _substituted(node: Node, values: tuple[tuple[Var, Term], ...], functions: tuple[tuple[str, Lambda], ...]) -> Node:
+    """Proofs put the same terms into the same terms again and again."""
+    return _substitute(node, dict(values), dict(functions))
 
 
 def _substitute(node: Node, values: dict[Var, Term], functions: dict[str, Lambda]) -> Node:
-    values = {var: value for var, value in values.items() if var in free_variables(node)}
-    if not values and not any(name in tensors(node) for name in functions):
+    free = free_variables(node)
+    values = {var: value for var, value in values.items() if var in free}
+    if not values and not (functions and any(name in tensors(node) for name in functions)):
         return node
     if isinstance(node, Var):
         return values.get(node, node)

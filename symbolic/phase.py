@@ -196,8 +196,8 @@ class Phase:
 
     ``variants`` are options with few choices, ``opened`` those that a variant names only where they are not at their default. ``samples``
     are variants beyond the combinations of choices that tests and tables go through; ``excluded`` are pairs of options that are not built
-    together. ``functions`` are the derivations of definitions other than those of the combinations, by name, and ``shifts`` their terms
-    whose value does not matter.
+    together. ``definitions`` are the names of the definitions, each with the variant that it defines; ``functions`` are the derivations of
+    further ones, by name, and ``shifts`` their terms whose value does not matter.
     """
 
     name: str
@@ -209,6 +209,7 @@ class Phase:
     opened: Mapping[str, VariantOption] = field(default_factory=dict)
     samples: tuple[Options, ...] = ()
     excluded: tuple[tuple[str, str], ...] = ()
+    definitions: Mapping[str, Options] = field(default_factory=dict)
     functions: Mapping[str, Callable[[], Derivation]] = field(default_factory=dict)
     shifts: tuple[Term, ...] = ()
 

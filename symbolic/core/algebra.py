@@ -13,7 +13,9 @@ Cannot see: identities that need more than commuting-field arithmetic; the answe
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kernelproof.symbolic.binding import canonical
@@ -38,10 +40,20 @@ def arithmetic(premises: tuple[Theorem, ...], left: Term, right: Term, cofactors
     combination: Term = right
     for given, cofactor in zip(equations, cofactors, strict=True):
         combination = combination + cofactor * (given.left - given.right)
-    known = Arithmetic(premise.conclusion.terms[0] for premise in divisors)
-    if not known.equal(left, combination):
+    if not equal(left, combination, frozenset(premise.conclusion.terms[0] for premise in divisors)):
         raise ProofError("arithmetic: the two sides are not shown equal")
     return gathered(premises), equation(left, right)
+
+
+@lru_cache(maxsize=1 << 14)  # proofs ask the same again and again
+def equal(left: Term, right: Term, nonzero: frozenset[Term]) -> bool:
+    """Whether left − right is zero by field arithmetic, where these terms may be divided by."""
+    known = Arithmetic(nonzero)
+    difference = known.translate(left) - known.translate(right)
+    if difference.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
+        raise ProofError("arithmetic led to nan or infinity: a premise 't ≠ 0' contradicts t = 0")
+    numerator, _ = sympy.fraction(sympy.together(difference))  # the denominators are products of what may be divided by
+    return bool(sympy.expand(numerator) == 0)
 
 
 class Arithmetic:
@@ -53,30 +65,16 @@ class Arithmetic:
         self._nonzero = {canonical(value) for value in nonzero}
         self._symbols: dict[object, sympy.Dummy] = {}
 
-    def equal(self, left: Term, right: Term) -> bool:
-        """Whether left − right is zero by field arithmetic."""
-        difference = self.translate(left) - self.translate(right)
-        if difference.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
-            raise ProofError("arithmetic led to nan or infinity: a premise 't ≠ 0' contradicts t = 0")
-        numerator, _ = sympy.fraction(sympy.together(difference))  # the denominators are products of what may be divided by
-        return bool(sympy.expand(numerator) == 0)
-
     def translate(self, value: Term) -> sympy.Expr:
         """The SymPy expression of a term."""
         if isinstance(value, Num):
             return sympy.Rational(value.value.numerator, value.value.denominator)
         if isinstance(value, Op):
             match value.name:
-                case "add":
-                    return self.translate(value.args[0]) + self.translate(value.args[1])
-                case "sub":
-                    return self.translate(value.args[0]) - self.translate(value.args[1])
-                case "mul":
-                    return self.translate(value.args[0]) * self.translate(value.args[1])
+                case "add" | "sub" | "mul" | "neg":
+                    return getattr(operator, value.name)(*map(self.translate, value.args))
                 case "div":
                     return self.translate(value.args[0]) * self._inverse(value.args[1])
-                case "neg":
-                    return -self.translate(value.args[0])
                 case "exp":
                     return sympy.exp(self.translate(value.args[0]))
                 case "pow" if is_natural(value.args[1]):

@@ -193,5 +193,6 @@ PHASE = Phase(
     summary="relu, gelu, gelu_tanh or silu, elementwise",
     signature="f(x)",
     build=build,
+    definitions={definition.name: {"activation": name} for name, definition in DEFINITIONS.items()},
     variants={"activation": OPTION},
 )

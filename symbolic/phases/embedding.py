@@ -88,5 +88,6 @@ PHASE = Phase(
     summary="rows of a table picked by token ids",
     signature="f(ids, table)",
     build=build,
+    definitions={DEFINITION.name: {}},
     variants={},
 )

@@ -149,6 +149,9 @@ PHASE = Phase(
     summary="attention and feed-forward, each with a residual and a layer norm",
     signature="f(x, params, *, n_heads, causal=False, mask=None)",
     build=build,
+    definitions={
+        definition.name: {"norm": norm, "activation": function} for (norm, function), definition in DEFINITIONS.items()
+    },
     variants={"norm": NORM, "activation": activation.OPTION},
     opened={"gated": feed_forward.GATE},
     samples=({"norm": "pre", "activation": "silu", "gated": True},),

@@ -172,6 +172,7 @@ PHASE = Phase(
     summary="two linear maps with an activation between, at each position alone",
     signature="f(x, w1, b1, w2, b2)",
     build=build,
+    definitions={definition.name: {"activation": name} for name, definition in DEFINITIONS.items()},
     variants={"activation": OPTION},
     opened={"gated": GATE},
     samples=({"activation": "silu", "gated": True}, {"activation": "gelu", "gated": True}),

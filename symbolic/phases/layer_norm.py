@@ -184,5 +184,6 @@ PHASE = Phase(
     summary="a row less its mean, over its standard deviation, scaled and offset",
     signature="f(x, gain, bias, *, eps=1e-5)",
     build=build,
+    definitions={DEFINITION.name: {}},
     variants={},
 )

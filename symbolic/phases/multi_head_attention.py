@@ -111,5 +111,6 @@ PHASE = Phase(
     summary="attention in each head, joined and projected",
     signature="f(x, w_q, w_k, w_v, w_o, *, n_heads, causal=False, mask=None)",
     build=build,
+    definitions={DEFINITION.name: {}},
     variants={},
 )

@@ -111,5 +111,6 @@ PHASE = Phase(
     summary="sines and cosines of the position at geometric frequencies",
     signature="f(n_positions, d_model, *, base=10000.0, start=0)",
     build=build,
+    definitions={definition.name: {"layout": name} for name, definition in DEFINITIONS.items()},
     variants={"layout": LAYOUT, "denominator": DENOMINATOR},
 )

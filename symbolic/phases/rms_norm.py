@@ -118,5 +118,6 @@ PHASE = Phase(
     summary="a row over the root of its mean square, scaled",
     signature="f(x, gain, *, eps=1e-5)",
     build=build,
+    definitions={DEFINITION.name: {}},
     variants={},
 )

@@ -124,5 +124,6 @@ PHASE = Phase(
     summary="pairs of channels turned by an angle proportional to the position",
     signature="f(x, *, base=10000.0, start=0)",
     build=build,
+    definitions={definition.name: {"layout": name} for name, definition in DEFINITIONS.items()},
     variants={"layout": LAYOUT},
 )

@@ -201,5 +201,6 @@ PHASE = Phase(
     summary="exponentials of a row of scores over their sum",
     signature="f(x)",
     build=build,
+    definitions={DEFINITION.name: {}},
     variants={},
 )

@@ -264,7 +264,11 @@ def _ordered(one: Monomial) -> tuple[Theorem, Monomial]:
     if not one.prefix:
         return reflexivity((), one.term), one
     best: tuple[str, tuple[int, ...]] | None = None
+    lengths = [repr(length) for _, length in one.prefix]
+    least = sorted(lengths)
     for order in permutations(range(len(one.prefix))):
+        if [lengths[place] for place in order] != least:
+            continue
         names: dict[Var, Term] = {one.prefix[place][0]: Var(f"x{rank}") for rank, place in enumerate(order)}
         text = repr(([one.prefix[place][1] for place in order], sorted(repr(canonical(substitute(part, names))) for part in one.inner)))
         if best is None or text < best[0]:

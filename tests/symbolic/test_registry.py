@@ -6,6 +6,7 @@ import pytest
 
 from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.registry import PLANNED, check_variant, derive, gradient, parse_variant, phase, phases, variants_of
+from kernelproof.symbolic.registry import kernel_form_of as form_of
 
 VARIANTS = {
     "positional": {"layout": "interleaved", "denominator": "paper"},
@@ -112,3 +113,12 @@ def test_a_phase_says_what_it_is() -> None:
         assert found.name == name and found.title and found.summary and found.signature.startswith("f(")
         assert set(found.theorem_titles) == {statement.id for statement in derive(name).statements}
         assert derive(name).statement(next(iter(found.theorem_titles))).title
+
+
+def test_definitions_are_known_by_name_before_anything_is_derived() -> None:
+    for name, found in phases().items():
+        known = {**found.definitions, **found.functions}
+        for variant in variants_of(name):
+            assert form_of(name, **variant).definition.name in known
+        for function, variant in found.definitions.items():
+            assert form_of(name, **variant).definition.name == function
