@@ -106,16 +106,17 @@ def test_a_difference_is_a_failure_that_shows_both() -> None:
 
 def test_a_convention_of_both_agrees_though_the_phase_has_another() -> None:
     """NaN where nothing may be attended to: the definition's property fails, the comparison does not."""
+    generated = kernelproof.generate("attention")
 
     def nan_rows(q: Any, k: Any, v: Any, *, mask: Any = None) -> Any:
         allow = np.ones((q.shape[-2], k.shape[-2]), bool) if mask is None else mask
         if allow.dtype != bool:
             allow = ~np.isneginf(allow)
-        result = kernelproof.generate("attention")(q, k, v, mask=mask)
+        result = generated(q, k, v, mask=mask)
         return np.where(np.broadcast_to(allow, (*result.shape[:-1], k.shape[-2])).any(-1)[..., None], result, np.float32(np.nan))
 
     assert judged(nan_rows, nan_rows, "attention").verdict == "pass"
-    one_sided = judged(nan_rows, kernelproof.generate("attention"), "attention", seed=3)
+    one_sided = judged(nan_rows, generated, "attention", seed=3)
     assert one_sided.verdict == "fail" and "not finite" in one_sided.message
 
 
