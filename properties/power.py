@@ -23,7 +23,7 @@ from kernelproof.numeric.kernel import generate
 from kernelproof.properties.call import Call, TargetRaised
 from kernelproof.properties.capabilities import cache_of, everything
 from kernelproof.properties.model import Case, Inputs, MaskRecipe, Recipe, Setting, build
-from kernelproof.properties.mutants.gradient_parts import right_gradient
+from kernelproof.properties.mutants.gradient_block_parts import right_gradient
 from kernelproof.properties.mutants.parts import Kernel, Wrong
 from kernelproof.properties.mutants.registry import WRONG
 from kernelproof.properties.profiles import PROFILES
@@ -133,7 +133,7 @@ def kill_table(phases: Sequence[str] = (), seed: int = 0, show: Callable[[str], 
 
 
 def _generated(phase: str, variant: dict[str, object], seed: int) -> dict[str, bool]:
-    """Of the kernel with nothing wrong: the generated one, or the plain one of ``gradient_parts``."""
+    """Of the kernel with nothing wrong: the generated one, or the plain one of ``gradient_block_parts``."""
     if is_vjp(phase):
         return usual(right_gradient(forward_of(phase), variant), phase, variant, seed)
     return usual(generate(phase, dtype=DTYPE, **cast(dict[str, Any], variant)), phase, variant, seed)

@@ -9,11 +9,11 @@ import numpy as np
 from scipy.special import erf, expit
 
 from kernelproof.properties.mutants import parts
+from kernelproof.properties.mutants.gradient_block_parts import encoder_block_vjp
 from kernelproof.properties.mutants.gradient_parts import (
     SLOPES,
     activation_vjp,
     attention_vjp,
-    encoder_block_vjp,
     feed_forward_vjp,
     flat,
     layer_norm_vjp,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from kernelproof.properties.mutants import parts
-from kernelproof.properties.mutants.gradient_parts import SLOPES, encoder_block_vjp, flat, in_dtype, transposed
+from kernelproof.properties.mutants.gradient_block_parts import encoder_block_vjp
+from kernelproof.properties.mutants.gradient_parts import SLOPES, flat, in_dtype, transposed
 from kernelproof.properties.mutants.parts import ACTIVATIONS, Kernel, Part, Wrong, default_scale, wide
 
 SWIGLU: dict[str, object] = {"activation": "silu", "gated": True}

@@ -9,7 +9,7 @@ import pytest
 
 from kernelproof.numeric.gradient_reference import GRAD_OUT, gradient_reference
 from kernelproof.numeric.reference import reference
-from kernelproof.properties.mutants.gradient_parts import right_gradient
+from kernelproof.properties.mutants.gradient_block_parts import right_gradient
 from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.phases.attention_options import VARIANTS
 

@@ -13,18 +13,17 @@ import numpy as np
 from scipy.special import erf
 
 from kernelproof.properties.mutants import parts
+from kernelproof.properties.mutants.gradient_block_parts import encoder_block_vjp, right_gradient
 from kernelproof.properties.mutants.gradient_parts import (
     SLOPES,
     activation_vjp,
     attention_vjp,
     embedding_vjp,
-    encoder_block_vjp,
     feed_forward_vjp,
     flat,
     in_dtype,
     layer_norm_vjp,
     multi_head_vjp,
-    right_gradient,
     rms_norm_vjp,
     softmax_vjp,
     transposed,

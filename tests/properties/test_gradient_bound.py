@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kernelproof.properties.gradient_bound import gradient_bound
-from kernelproof.properties.mutants.gradient_parts import NAMES, right_gradient
+from kernelproof.properties.mutants.gradient_block_parts import NAMES, right_gradient
 from kernelproof.symbolic.errors import InputError
 
 G = np.random.default_rng(3)

@@ -20,7 +20,8 @@ import kernelproof
 from kernelproof.properties.call import Call
 from kernelproof.properties.capabilities import everything
 from kernelproof.properties.model import Case, Recipe, Setting, build
-from kernelproof.properties.mutants.gradient_parts import activation_vjp, attention_vjp, encoder_block_vjp, right_gradient, softmax_vjp
+from kernelproof.properties.mutants.gradient_block_parts import encoder_block_vjp, right_gradient
+from kernelproof.properties.mutants.gradient_parts import activation_vjp, attention_vjp, softmax_vjp
 from kernelproof.properties.mutants.parts import Kernel, Right
 from kernelproof.properties.profiles import PROFILES, Profile
 from kernelproof.properties.registry import properties_of
