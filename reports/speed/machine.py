@@ -17,6 +17,10 @@ from kernelproof import __version__
 from kernelproof.numeric.processor import UNKNOWN, processor
 from kernelproof.reports.speed.rivals import version_of
 
+#: environment variables that change which kernels a matrix library takes, and on how many threads
+SETTINGS = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_ENABLE_INSTRUCTIONS")
+#: the kernels of OpenBLAS for processors without AVX-512
+NARROW = ("Haswell", "Zen", "Sandybridge", "Nehalem")
 PACKAGES = ("numpy", "scipy", "threadpoolctl", "torch", "onnx", "onnxruntime")
 
 
@@ -48,6 +52,20 @@ def blas() -> list[str]:
     ]
 
 
+def has_avx512(path: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor says so; False where the system does not tell."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    return any("avx512f" in line.split() for line in lines if line.startswith("flags"))
+
+
+def narrow_products(found: dict[str, Any]) -> bool:
+    """Whether OpenBLAS leaves the AVX-512 of the measured machine unused, as it does on processors that it does not know."""
+    return bool(found.get("avx512")) and any(f"({name}," in one for one in found["blas"] if "openblas" in one for name in NARROW)
+
+
 def torch_threads() -> int | None:
     """The threads of PyTorch, None where it is not installed."""
     if not version_of("torch"):
@@ -73,5 +91,7 @@ def machine() -> dict[str, Any]:
         },
         "not installed": [name for name in PACKAGES if not version_of(name)],
         "blas": blas(),
+        "avx512": has_avx512(),
+        "settings": {name: os.environ[name] for name in SETTINGS if os.environ.get(name)},
         "torch threads": torch_threads(),
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from kernelproof.reports.speed.machine import narrow_products
 from kernelproof.reports.speed.model import MEASURED, MET, MISSED, Comparison, Row, Table
 from kernelproof.reports.speed.rivals import RIVALS
 from kernelproof.reports.speed.workloads import WORKLOADS
@@ -107,7 +108,20 @@ def head(table: Table) -> list[str]:
         f"Threads: {'; '.join(found['blas']) or 'no BLAS seen'}{threads}; the kernels share blocks among {found['cores']} threads, "
         "with BLAS on one in each.",
         f"Versions: {versions}{missing}.",
+        *([f"Set: {_settings(table)}."] if found.get("settings") else []),
+        *([NARROW_PRODUCTS] if narrow_products(found) else []),
     ]
+
+
+NARROW_PRODUCTS = (
+    "OpenBLAS did not know this processor and took kernels without AVX-512, which it has: OPENBLAS_CORETYPE=SkylakeX, set before Python "
+    "starts, makes it take those with it."
+)
+
+
+def _settings(table: Table) -> str:
+    """Environment variables, as a shell takes them."""
+    return " ".join(f"{name}={value}" for name, value in table.machine.get("settings", {}).items())
 
 
 HOW = """Ratios are times ours / theirs (below one: the generated kernel is faster), the median over rounds of one run with the quartiles in
@@ -133,7 +147,7 @@ def markdown(table: Table, plot: str = "") -> str:
     lines += ["## How each kernel was checked before it was timed", "", *_list(_checks(table)), ""]
     files = f"docs/{plot.removesuffix('.png') or 'speed'}"
     lines += [
-        "## Anew", "", "```sh", f"kernelproof bench --json {files}.json",
+        "## Anew", "", "```sh", f"{_settings(table)} kernelproof bench --json {files}.json".strip(),
         f"python -m kernelproof.reports.speed --from {files}.json --docs {files}.md --plot {files}.png{_readme(files)}",
         "```", "",
     ]

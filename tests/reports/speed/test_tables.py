@@ -32,6 +32,21 @@ def test_the_docs_are_what_the_measurements_give(name: str) -> None:
     assert table.complete and {row.name for row in table.rows} <= {row.name for row in WORKLOADS}
 
 
+def test_a_matrix_library_that_leaves_the_processor_unused_is_told_what_to_set() -> None:
+    told = "OPENBLAS_CORETYPE=SkylakeX, set before Python starts"
+    for blas, avx512, expected in (
+        ("openblas 0.3.31 (Haswell, 2 threads)", True, True),
+        ("openblas 0.3.31 (Haswell, 2 threads)", False, False),
+        ("openblas 0.3.31 (SkylakeX, 2 threads)", True, False),
+        ("mkl 2024 (Intel(R) Advanced Vector Extensions 2, 2 threads)", True, False),
+    ):
+        lines = head(replace(TABLE, machine=machine(blas=[blas], avx512=avx512)))
+        assert (told in " ".join(lines)) is expected
+    set_so = replace(TABLE, machine=machine(settings={"OPENBLAS_CORETYPE": "SkylakeX"}))
+    assert "Set: OPENBLAS_CORETYPE=SkylakeX." in head(set_so)
+    assert "\nOPENBLAS_CORETYPE=SkylakeX kernelproof bench --json docs/speed.json\n" in markdown(set_so, "speed.png")
+
+
 def test_the_terminal_has_ratios_targets_and_reasons() -> None:
     text = text_table(TABLE)
     lines = {line.split("  ")[0]: line for line in text.splitlines()}
