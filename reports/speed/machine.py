@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def has_avx512(path: Path = Path("/proc/cpuinfo")) -> bool:
     return any("avx512f" in line.split() for line in lines if line.startswith("flags"))
 
 
-def narrow_products(found: dict[str, Any]) -> bool:
+def narrow_products(found: Mapping[str, Any]) -> bool:
     """Whether OpenBLAS leaves the AVX-512 of the measured machine unused, as it does on processors that it does not know."""
     return bool(found.get("avx512")) and any(f"({name}," in one for one in found["blas"] if "openblas" in one for name in NARROW)
 
