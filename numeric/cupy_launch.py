@@ -36,8 +36,9 @@ def _launch(name, count, sizes, numbers, tensors, results):
         blocks = min(-(-threads // contract["block"]), 65536)
         MODULE.get_function(name)((blocks,), (contract["block"],), tuple(arguments), shared_mem=contract["shared"])
     return tuple(made)
+'''
 
-
+MERGED = '''
 def _merged(batch, arrays):
     """The batch axes as (size, stride in entries of each array); neighbours that all arrays step through alike are one axis."""
     merged = []

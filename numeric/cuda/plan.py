@@ -19,6 +19,7 @@ class CudaPlan:
     """``constants`` are lines of the module; ``helpers`` texts of functions; ``lines`` stand between the check of formats and the rest.
 
     ``loader`` is the helper that brings an argument to an array of CuPy; ``licences`` are ids of theorems.
+    ``whole``: there are no other kernels to go on with; ``lines`` come after all checks of arguments, and end with the result.
     """
 
     constants: tuple[str, ...]
@@ -26,6 +27,7 @@ class CudaPlan:
     lines: tuple[str, ...]
     loader: str
     licences: tuple[str, ...]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,6 @@ def cuda_plan_of(derivation: Derivation, dtype: str) -> CudaPlan | None:
 def _joined(first: CudaPlan, second: CudaPlan) -> CudaPlan:
     """Both plans in one file; the first is tried first."""
     return CudaPlan(
-        (*first.constants, "", *second.constants), (*first.helpers, *second.helpers), (*first.lines, *second.lines), first.loader,
-        tuple(dict.fromkeys((*first.licences, *second.licences))),
+        (*first.constants, "", *second.constants), tuple(dict.fromkeys((*first.helpers, *second.helpers))), (*first.lines, *second.lines),
+        first.loader, tuple(dict.fromkeys((*first.licences, *second.licences))),
     )

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from kernelproof.numeric.cuda.attention_launch import LOADER
+from kernelproof.numeric.cuda.grouped import is_grouped
 from kernelproof.numeric.cuda.plan import Contract, CudaPlan
-from kernelproof.numeric.cuda.tiled_launch import CALL, LAUNCH
+from kernelproof.numeric.cuda.tiled_launch import CALL, CALL_ALONE, LAUNCH
 from kernelproof.numeric.cuda.tiled_loads import HEAD, LOADS, MASK
 from kernelproof.numeric.cuda.tiled_text import ATTEND, FINISH, KERNEL, MEAN
 from kernelproof.numeric.cuda_types import INFINITY, TYPES, literal
@@ -20,6 +22,8 @@ from kernelproof.numeric.schedules.attention_text import text_for
 from kernelproof.symbolic.phase import Derivation, Options
 
 KNOWN = frozenset({"causal_alignment", "fully_masked", "grouped_query", "window", "alibi", "softcap", "sinks"})
+#: the printer has no kernels for these, but for grouped queries with masks alone
+ALONE = frozenset({"fully_masked", "grouped_query", "alibi", "sinks"})
 LICENCES = (
     "attention.score_shift", "attention.online_tiles_l", "attention.online_tiles_o", "attention.online_step", "attention.online_m",
     "attention.masked_weight",
@@ -87,8 +91,7 @@ def attention_in_tiles(derivation: Derivation, dtype: str) -> CudaPlan | None:
     if derivation.phase != "attention" or any(value for key, value in variant.items() if key not in KNOWN):
         return None
     needs, real = needs_of(variant), TYPES[dtype].real
-    more = (*(("sinks",) if "sink" in needs else ()),)
-    given = "".join(f", {part}" for part in more)
+    given, whole = ", sinks" if "sink" in needs else "", bool(ALONE & set(variant)) and not is_grouped(variant)
     offset = "m - n" if variant.get("causal_alignment") == "bottom_right" else "0"
     names = ", ".join(f'{columns}: "{name(columns)}"' for columns in COLUMNS[real])
     return CudaPlan(
@@ -99,8 +102,9 @@ def attention_in_tiles(derivation: Derivation, dtype: str) -> CudaPlan | None:
             f"TILED_NAMES = {{{names}}}  # by columns of the result that a block has", "",
             'TILED_MODULE = cp.RawModule(code=TILED_CUDA, options=("-std=c++17",))  # compiled when a call fits it',
         ),
-        helpers=(text_for(LAUNCH, needs, more=given, offset=offset),),
-        lines=(CALL[0].replace("scale)", f"scale{given})"), *CALL[1:]),
+        helpers=(*((LOADER,) if TYPES[dtype].converts else ()), text_for(LAUNCH, needs, more=given, offset=offset)),
+        lines=tuple(line.replace("{more}", given) for line in (CALL_ALONE if whole else CALL)),
         loader="_stored" if TYPES[dtype].converts else "cp.asarray",
         licences=(*LICENCES, *licences_of(needs)),
+        whole=whole,
     )

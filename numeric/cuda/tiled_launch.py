@@ -94,5 +94,13 @@ def _kind_of(mask, shape):
         message = f"attention: mask of shape {mask.shape}; expected one that broadcasts to the scores' shape {shape}"
         raise ValueError(message) from None
 '''
-#: at the place of the checks of shapes
-CALL = ("out = _in_tiles(q, k, v, causal, mask, scale)", "if out is not None:", "    return out")
+#: where other kernels of the file go on
+CALL = ("out = _in_tiles(q, k, v, causal, mask, scale{more})", "if out is not None:", "    return out")
+#: where there are none
+CALL_ALONE = (
+    "out = _in_tiles(q, k, v, causal, mask, scale{more})",
+    "if out is None:",
+    '    message = f"attention: q {q.shape}, k {k.shape}, v {v.shape}; expected fewer than 2^30 queries, keys and channels"',
+    '    raise ValueError(f"{message}, on a device of compute capability 7.0 or more")',
+    "return out.astype(dtype, copy=False)",
+)
