@@ -38,22 +38,21 @@ TABLE_FORMAT = "if table.dtype.kind"
 FLAT_RESULT = "out = out.reshape((*shape, table.shape[1]))"
 
 
-#: variants without CUDA text yet
+#: variants without CUDA text, but where a schedule has one: rotary positions in 16 bits
 NUMPY_ONLY = frozenset({"rotary"})
 
 
 def cupy_source(derivation: Derivation, dtype: str) -> str:
     """The CuPy kernel file of a derivation. InputError for a variant that CUDA kernels do not have yet."""
     phase, types = derivation.phase, TYPES[dtype]
-    grouped = is_grouped(derivation.variant)
+    grouped, plan = is_grouped(derivation.variant), cuda_plan_of(derivation, dtype)
+    if plan is not None and plan.whole:
+        return _whole(derivation, dtype, plan)
     for name in sorted(NUMPY_ONLY & set(derivation.variant)):
         value = derivation.variant[name]
         told = f"generating {phase} for cupy with {name}={value}: not built yet in this version"
         raise InputError(f"{told}; leave it out or use backend numpy")
     signature = signature_of(phase, derivation.variant, cache=False)
-    plan = cuda_plan_of(derivation, dtype)
-    if plan is not None and plan.whole:
-        return _whole(derivation, dtype, plan)
     program = plain_program(derivation) if grouped else program_of(derivation.definition.name)
     made, destinations = _destinations(derivation)
     printer = CupyPrinter(phase, program, signature, dtype, destinations)
@@ -90,7 +89,7 @@ def _head(derivation: Derivation, dtype: str) -> list[str]:
 
 
 def _whole(derivation: Derivation, dtype: str, plan: CudaPlan) -> str:
-    """The file of a kernel that is its schedule's alone: the checks of the arguments, up to where a mask would be laid out, and the lines."""
+    """The file of a kernel that is its schedule's alone: the checks of arguments, up to where a mask would be laid out, and its lines."""
     phase, signature = derivation.phase, signature_of(derivation.phase, derivation.variant, cache=False)
     before = [filled(line, phase, "cp") for line in signature.before]
     checks = before[: next((at for at, line in enumerate(before) if line.startswith("allow, bias = _mask(")), len(before))]

@@ -13,7 +13,7 @@ from fractions import Fraction
 from kernelproof.numeric.cuda.attention_launch import LOADER
 from kernelproof.numeric.cuda.grouped import is_grouped
 from kernelproof.numeric.cuda.plan import Contract, CudaPlan
-from kernelproof.numeric.cuda.tiled_launch import CALL, CALL_ALONE, LAUNCH
+from kernelproof.numeric.cuda.tiled_launch import CALL, CALL_ALONE, LAUNCH, PAIRS, TURN, TURNED
 from kernelproof.numeric.cuda.tiled_loads import HEAD, LOADS, MASK
 from kernelproof.numeric.cuda.tiled_text import ATTEND, FINISH, KERNEL, MEAN
 from kernelproof.numeric.cuda_types import INFINITY, TYPES, literal
@@ -21,9 +21,9 @@ from kernelproof.numeric.schedules.attention import licences_of
 from kernelproof.numeric.schedules.attention_text import text_for
 from kernelproof.symbolic.phase import Derivation, Options
 
-KNOWN = frozenset({"causal_alignment", "fully_masked", "grouped_query", "window", "alibi", "softcap", "sinks"})
+KNOWN = frozenset({"causal_alignment", "fully_masked", "grouped_query", "window", "alibi", "softcap", "sinks", "rotary"})
 #: the printer has no kernels for these, but for grouped queries with masks alone
-ALONE = frozenset({"fully_masked", "grouped_query", "alibi", "sinks"})
+ALONE = frozenset({"fully_masked", "grouped_query", "alibi", "sinks", "rotary"})
 LICENCES = (
     "attention.score_shift", "attention.online_tiles_l", "attention.online_tiles_o", "attention.online_step", "attention.online_m",
     "attention.masked_weight",
@@ -87,13 +87,17 @@ def cuda_text(variant: Options, dtype: str) -> str:
 
 def attention_in_tiles(derivation: Derivation, dtype: str) -> CudaPlan | None:
     """The plan of an attention, or None."""
-    variant = derivation.variant
+    variant, layout = derivation.variant, derivation.variant.get("rotary")
     if derivation.phase != "attention" or any(value for key, value in variant.items() if key not in KNOWN):
         return None
+    if layout and TYPES[dtype].converts:
+        return None  # what is turned would be rounded to 16 bits
     needs, real = needs_of(variant), TYPES[dtype].real
     given, whole = ", sinks" if "sink" in needs else "", bool(ALONE & set(variant)) and not is_grouped(variant)
     offset = "m - n" if variant.get("causal_alignment") == "bottom_right" else "0"
     names = ", ".join(f'{columns}: "{name(columns)}"' for columns in COLUMNS[real])
+    pair = PAIRS[str(layout)] if layout else ()
+    turned = (TURNED.replace("FIRST", pair[0]).replace("SECOND", pair[1]),) if pair else ()
     return CudaPlan(
         constants=(
             f"TILED_CUDA = r'''{cuda_text(variant, dtype)}'''", "",
@@ -102,9 +106,9 @@ def attention_in_tiles(derivation: Derivation, dtype: str) -> CudaPlan | None:
             f"TILED_NAMES = {{{names}}}  # by columns of the result that a block has", "",
             'TILED_MODULE = cp.RawModule(code=TILED_CUDA, options=("-std=c++17",))  # compiled when a call fits it',
         ),
-        helpers=(*((LOADER,) if TYPES[dtype].converts else ()), text_for(LAUNCH, needs, more=given, offset=offset)),
-        lines=tuple(line.replace("{more}", given) for line in (CALL_ALONE if whole else CALL)),
+        helpers=(*((LOADER,) if TYPES[dtype].converts else ()), *turned, text_for(LAUNCH, needs, more=given, offset=offset)),
+        lines=tuple(line.replace("{more}", given) for line in ((*(TURN if layout else ()), *CALL_ALONE) if whole else CALL)),
         loader="_stored" if TYPES[dtype].converts else "cp.asarray",
-        licences=(*LICENCES, *licences_of(needs)),
+        licences=(*LICENCES, *licences_of(needs), *(("attention.rotary",) if layout else ())),
         whole=whole,
     )

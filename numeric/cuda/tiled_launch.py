@@ -94,6 +94,25 @@ def _kind_of(mask, shape):
         message = f"attention: mask of shape {mask.shape}; expected one that broadcasts to the scores' shape {shape}"
         raise ValueError(message) from None
 '''
+#: positions by rotation of queries and keys, before the kernel; FIRST and SECOND are the channels of a pair
+TURNED = '''
+def _turned(x):
+    """Channels turned in pairs by the positions of their rows (base 10000); in float64, rounded once."""
+    n, h = x.shape[-2], x.shape[-1] // 2
+    frequencies = cp.exp(-cp.arange(h, dtype=cp.float64) / (h or 1) * math.log(10000.0))
+    angles = cp.arange(n, dtype=cp.float64)[:, None] * frequencies
+    sines, cosines, one, two, out = cp.sin(angles), cp.cos(angles), x[..., FIRST], x[..., SECOND], cp.empty(x.shape, dtype=x.dtype)
+    out[..., FIRST] = one * cosines - two * sines
+    out[..., SECOND] = one * sines + two * cosines
+    return out
+'''
+#: the channels of a pair by layout
+PAIRS = {"halves": (":h", "h:"), "interleaved": ("0::2", "1::2")}
+TURN = (
+    "if d % 2:",
+    '    raise ValueError(f"attention: q and k have width {d}; expected an even width, channels turn in pairs")',
+    "q, k = _turned(q), _turned(k)  # attention.rotary",
+)
 #: where other kernels of the file go on
 CALL = ("out = _in_tiles(q, k, v, causal, mask, scale{more})", "if out is not None:", "    return out")
 #: where there are none
