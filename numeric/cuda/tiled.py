@@ -73,7 +73,7 @@ def cuda_text(variant: Options, dtype: str) -> str:
     }
     attend = (ATTEND + FINISH.lstrip("\n")).replace("MEAN_OF_VALUES\n", MEAN.lstrip("\n") if "mean" in needs else "")
     if "window" in needs:
-        attend = attend.replace("BEHIND", str(variant["window"]))
+        attend = attend.replace("BEHIND", str(min(int(str(variant["window"])), 2**30)))  # no key is further away
     if "steps" in needs:
         attend = attend.replace("CAP", literal(Fraction(float(str(variant["softcap"]))), real))
     parts = [f"#include <{types.header}>"] if types.header else []
