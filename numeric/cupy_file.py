@@ -69,7 +69,7 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
     if printer.kernels:
         head += ["", f"CUDA = r'''{cuda_text(printer.kernels, printer.helpers, types)}'''", "", *_contract(printer.kernels)]
         head += ["", 'MODULE = cp.RawModule(code=CUDA, options=("-std=c++17",))  # compiled when the first kernel runs']
-        head += ["", LAUNCH.rstrip(), "", MERGED.rstrip()]
+        head += ["", LAUNCH.rstrip()]
     if plan is not None:
         head += ["", *plan.constants, *(f"\n{helper.rstrip()}" for helper in plan.helpers)]
     if dtype == "bfloat16" and printer.widened:
