@@ -18,7 +18,7 @@ from kernelproof.numeric.cuda.grouped import SPLIT, is_grouped, plain_program
 from kernelproof.numeric.cuda.plan import CudaPlan, cuda_plan_of
 from kernelproof.numeric.cuda_kernel import KernelText
 from kernelproof.numeric.cuda_types import TYPES, Types, helpers_text
-from kernelproof.numeric.cupy_launch import LAUNCH, WIDENED
+from kernelproof.numeric.cupy_launch import LAUNCH, MERGED, WIDENED
 from kernelproof.numeric.cupy_printer import CupyPrinter
 from kernelproof.numeric.file_parts import filled, sealed
 from kernelproof.numeric.forms import program_of
@@ -38,22 +38,23 @@ TABLE_FORMAT = "if table.dtype.kind"
 FLAT_RESULT = "out = out.reshape((*shape, table.shape[1]))"
 
 
-#: variants without CUDA text yet: those with heads in the definition (but for grouped queries alone), and one whose mask is no indicator
-NUMPY_ONLY = frozenset({"grouped_query", "sinks", "alibi", "fully_masked", "rotary"})
+#: variants without CUDA text, but where a schedule has one: rotary positions in 16 bits
+NUMPY_ONLY = frozenset({"rotary"})
 
 
 def cupy_source(derivation: Derivation, dtype: str) -> str:
     """The CuPy kernel file of a derivation. InputError for a variant that CUDA kernels do not have yet."""
     phase, types = derivation.phase, TYPES[dtype]
-    grouped = is_grouped(derivation.variant)
-    for name in () if grouped else sorted(NUMPY_ONLY & set(derivation.variant)):
+    grouped, plan = is_grouped(derivation.variant), cuda_plan_of(derivation, dtype)
+    if plan is not None and plan.whole:
+        return _whole(derivation, dtype, plan)
+    for name in sorted(NUMPY_ONLY & set(derivation.variant)):
         value = derivation.variant[name]
         told = f"generating {phase} for cupy with {name}={value}: not built yet in this version"
         raise InputError(f"{told}; leave it out or use backend numpy")
     signature = signature_of(phase, derivation.variant, cache=False)
     program = plain_program(derivation) if grouped else program_of(derivation.definition.name)
     made, destinations = _destinations(derivation)
-    plan = cuda_plan_of(derivation, dtype)
     printer = CupyPrinter(phase, program, signature, dtype, destinations)
     outputs = printer.run()
     prologue = [*_prologue(derivation, signature, dtype, printer.widened, plan), *steps_line(derivation), *(SPLIT if grouped else ())]
@@ -64,8 +65,7 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
     if phase == "embedding":
         body.append(FLAT_RESULT)
     body.append("return out" if phase == "positional" or types.converts else "return out.astype(dtype, copy=False)")
-    head = [f'"""{docstring(derivation, "cupy", dtype)}\n"""', "", "import math", "", "import cupy as cp"]
-    head += ["", f"COMPUTE = cp.{types.compute}", f"STORED = cp.{types.array}{'  # bfloat16 as its bits' if dtype == 'bfloat16' else ''}"]
+    head = _head(derivation, dtype)
     if printer.kernels:
         head += ["", f"CUDA = r'''{cuda_text(printer.kernels, printer.helpers, types)}'''", "", *_contract(printer.kernels)]
         head += ["", 'MODULE = cp.RawModule(code=CUDA, options=("-std=c++17",))  # compiled when the first kernel runs']
@@ -78,6 +78,27 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
         head += ["", helper.replace("{np}", "cp").rstrip()]
     function = [f"def {phase}({signature.call}):", *(f"    {line}" for line in body)]
     return sealed("\n".join((*head, "", "", *function)) + "\n")
+
+
+def _head(derivation: Derivation, dtype: str) -> list[str]:
+    """The docstring, imports, and the types that a file computes in and stores."""
+    types = TYPES[dtype]
+    head = [f'"""{docstring(derivation, "cupy", dtype)}\n"""', "", "import math", "", "import cupy as cp"]
+    stored = f"STORED = cp.{types.array}{'  # bfloat16 as its bits' if dtype == 'bfloat16' else ''}"
+    return [*head, "", f"COMPUTE = cp.{types.compute}", stored]
+
+
+def _whole(derivation: Derivation, dtype: str, plan: CudaPlan) -> str:
+    """The file of a kernel that is its schedule's alone: the checks of arguments, up to where a mask would be laid out, and its lines."""
+    phase, signature = derivation.phase, signature_of(derivation.phase, derivation.variant, cache=False)
+    before = [filled(line, phase, "cp") for line in signature.before]
+    checks = before[: next((at for at, line in enumerate(before) if line.startswith("allow, bias = _mask(")), len(before))]
+    loaded = ", ".join(f"{plan.loader}({name})" for name in signature.arrays)
+    body = [f"{', '.join(signature.arrays)} = {loaded}", *_format_lines(signature.arrays, phase, dtype, ()), *checks, *plan.lines]
+    helpers = (MERGED, *plan.helpers, *(text.replace("{np}", "cp") for text in signature.helpers if "def _mask(" not in text))
+    lines = [*_head(derivation, dtype), "", *plan.constants, *(f"\n{helper.rstrip()}" for helper in helpers)]
+    lines += ["", "", f"def {phase}({signature.call}):", *(f"    {line}" for line in body)]
+    return sealed("\n".join(lines) + "\n")
 
 
 def cuda_text(kernels: list[KernelText], helpers: set[tuple[str, str]], types: Types) -> str:

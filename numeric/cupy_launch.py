@@ -5,6 +5,19 @@ through alike, and hands over three sizes and, for each array, a pointer and one
 null pointer. Only where more than three batch axes remain after merging are arrays copied.
 """
 
+MERGED = '''
+def _merged(batch, arrays):
+    """The batch axes as (size, stride in entries of each array); neighbours that all arrays step through alike are one axis."""
+    merged = []
+    for place, size in enumerate(batch):
+        steps = tuple(array.strides[place] // array.itemsize if batched and array is not None else 0 for array, batched in arrays)
+        if merged and merged[-1][1] == tuple(step * size for step in steps):
+            merged[-1] = (merged[-1][0] * size, steps)
+        elif size != 1:
+            merged.append((size, steps))
+    return merged
+'''
+
 LAUNCH = '''
 def _launch(name, count, sizes, numbers, tensors, results):
     """Run a kernel. Tensors are (array or None, own shape, has batch axes), results (array to fill or None, own shape, dtype)."""
@@ -37,18 +50,7 @@ def _launch(name, count, sizes, numbers, tensors, results):
         MODULE.get_function(name)((blocks,), (contract["block"],), tuple(arguments), shared_mem=contract["shared"])
     return tuple(made)
 
-
-def _merged(batch, arrays):
-    """The batch axes as (size, stride in entries of each array); neighbours that all arrays step through alike are one axis."""
-    merged = []
-    for place, size in enumerate(batch):
-        steps = tuple(array.strides[place] // array.itemsize if batched and array is not None else 0 for array, batched in arrays)
-        if merged and merged[-1][1] == tuple(step * size for step in steps):
-            merged[-1] = (merged[-1][0] * size, steps)
-        elif size != 1:
-            merged.append((size, steps))
-    return merged
-'''
+''' + MERGED
 
 WIDENED = '''
 def _widened(bits):

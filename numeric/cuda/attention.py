@@ -7,7 +7,7 @@ brings; the file decides at run time. No result of these kernels on hardware is 
 
 from __future__ import annotations
 
-from kernelproof.numeric.cuda.attention_launch import LAUNCH
+from kernelproof.numeric.cuda.attention_launch import LAUNCH, LOADER
 from kernelproof.numeric.cuda.attention_text import KERNEL, TEXT
 from kernelproof.numeric.cuda.grouped import TENSOR as GROUPED
 from kernelproof.numeric.cuda.plan import Contract, CudaPlan
@@ -68,7 +68,7 @@ def attention_on_tensor_cores(derivation: Derivation, dtype: str) -> CudaPlan | 
             f"TENSOR_NAMES = {{{names}}}  # by width of a head", "",
             'TENSOR_MODULE = cp.RawModule(code=TENSOR_CUDA, options=("-std=c++17",))  # compiled when a call fits it',
         ),
-        helpers=(LAUNCH.replace("AHEAD", ahead).replace("EXPECTED", expected),),
+        helpers=(LOADER, LAUNCH.replace("AHEAD", ahead).replace("EXPECTED", expected),),
         lines=GROUPED if variant.get("grouped_query") else PLAIN_LINES,
         loader="_stored",
         licences=LICENCES,

@@ -7,14 +7,15 @@ that are broadcast along an axis of heads are read where they are. Guarantees: r
 Cannot see: wrong shapes; the checks of the file say what is wrong with those.
 """
 
-LAUNCH = '''
+LOADER = '''
 def _stored(array):
     """An array of CuPy, of NumPy or of anything on the device with DLPack; bfloat16 as its 16 bits."""
     foreign = not isinstance(array, cp.ndarray) and hasattr(array, "__dlpack_device__") and int(array.__dlpack_device__()[0]) == 2
     array = cp.from_dlpack(array) if foreign else cp.asarray(array)
     return array.view(cp.uint16) if array.dtype.name == "bfloat16" else array
+'''
 
-
+LAUNCH = '''
 def _rows(array):
     """The array, or a copy of it, with rows in one piece at 16-byte addresses."""
     steps = [step for size, step in zip(array.shape[:-1], array.strides) if size > 1]

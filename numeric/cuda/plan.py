@@ -19,6 +19,7 @@ class CudaPlan:
     """``constants`` are lines of the module; ``helpers`` texts of functions; ``lines`` stand between the check of formats and the rest.
 
     ``loader`` is the helper that brings an argument to an array of CuPy; ``licences`` are ids of theorems.
+    ``whole``: there are no other kernels to go on with; ``lines`` come after all checks of arguments, and end with the result.
     """
 
     constants: tuple[str, ...]
@@ -26,6 +27,7 @@ class CudaPlan:
     lines: tuple[str, ...]
     loader: str
     licences: tuple[str, ...]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,24 @@ class Contract:
 
 
 Schedule = Callable[[Derivation, str], CudaPlan | None]
-#: module and function of each schedule, the first that answers wins
-SCHEDULES: tuple[tuple[str, str], ...] = (("attention", "attention_on_tensor_cores"),)
+#: module and function of each schedule, in the order in which a file tries them
+SCHEDULES: tuple[tuple[str, str], ...] = (("attention", "attention_on_tensor_cores"), ("tiled", "attention_in_tiles"))
 
 
 def cuda_plan_of(derivation: Derivation, dtype: str) -> CudaPlan | None:
-    """The plan of a derivation's CuPy kernel in a format, or None where it has no schedule."""
+    """The plan of a derivation's CuPy kernel in a format, of all schedules that have one; None where none has."""
+    found: CudaPlan | None = None
     for module, function in SCHEDULES:
         schedule: Schedule = getattr(import_module(f"kernelproof.numeric.cuda.{module}"), function)
-        if (plan := schedule(derivation, dtype)) is not None:
-            return plan
-    return None
+        plan = schedule(derivation, dtype)
+        if plan is not None:
+            found = plan if found is None else _joined(found, plan)
+    return found
+
+
+def _joined(first: CudaPlan, second: CudaPlan) -> CudaPlan:
+    """Both plans in one file; the first is tried first."""
+    return CudaPlan(
+        (*first.constants, "", *second.constants), tuple(dict.fromkeys((*first.helpers, *second.helpers))), (*first.lines, *second.lines),
+        first.loader, tuple(dict.fromkeys((*first.licences, *second.licences))),
+    )

@@ -43,10 +43,10 @@ def compiler(emulation: ModuleType, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def emulated(emulation: ModuleType, compiler: Any) -> Callable[..., Callable[..., Any]]:
-    """The kernel function of a generated CuPy file, run on the CPU under a schedule."""
+    """The kernel function of a generated CuPy file, run on the CPU under a schedule, as on a device of a compute capability."""
 
-    def made(source: str, phase: str, schedule: int = 0) -> Callable[..., Any]:
-        return emulation.namespace_of(source, emulation.stand_in(compiler, schedule))[phase]  # type: ignore[no-any-return]
+    def made(source: str, phase: str, schedule: int = 0, capability: str = "90") -> Callable[..., Any]:
+        return emulation.namespace_of(source, emulation.stand_in(compiler, schedule, capability=capability))[phase]  # type: ignore[no-any-return]
 
     return made
 

@@ -489,6 +489,7 @@ inline void __syncthreads(int line = __builtin_LINE()) { emulator::wait_for_bloc
 using std::max;
 using std::min;
 inline float __fmul_rn(float left, float right) { return left * right; }
+inline double __dmul_rn(double left, double right) { return left * right; }
 
 inline float __int_as_float(int bits)
 {

@@ -210,7 +210,7 @@ class Array(np.ndarray):
 def _poisoned(shape: Any, dtype: Any) -> np.ndarray:
     array = np.empty(shape, dtype=dtype)
     array.view(np.uint8).fill(0xFF) if array.ndim else array.fill(np.nan)
-    return array
+    return array.view(Array)
 
 
 def stand_in(compiler: Compiler, schedule: int = 0, sanitizer: str = "", capability: str = "90") -> ModuleType:

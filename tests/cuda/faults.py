@@ -1,7 +1,8 @@
 """Seeded faults of CUDA kernels, as data: what is changed in a generated file, and which tier is expected to see it.
 
 What it does: each fault is a change of the text by a regular expression that must match. Those of the first table are in the kernels of the
-printer (a warp for each row, a thread for each entry), those of the second in attention on tensor cores. ``tier`` names the tier that a
+printer (a warp for each row, a thread for each entry), those of the second in attention on tensor cores, those of the third in attention
+in tiles. ``tier`` names the tier that a
 push runs for it: T0 text, T1 compile, T2 execute, T3a address and undefined behaviour, T3t thread. ``all_tiers`` of ``tiers`` tries them
 all. Cannot see: what no tier can, a wrong instruction in a wrapper whose text was meant to change; a device has to be asked.
 """
@@ -14,7 +15,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """A change of a generated file, ``pattern`` to ``change``; the tier that is expected to see it, and whether every push tries."""
+    """A change of a generated file, ``pattern`` to ``change``; the tier that is expected to see it, and whether every push tries.
+
+    ``kernel`` is the one of the file that has it: "tensor", "tiled", or one of the printer's.
+    """
 
     name: str
     phase: str
@@ -22,7 +26,7 @@ class Fault:
     pattern: str
     change: str
     tier: str = "T2"
-    tensor: bool = False
+    kernel: str = ""
     push: bool = True
 
     def applied(self, source: str) -> str:
@@ -48,7 +52,7 @@ def _simt(name: str, phase: str, dtype: str, pattern: str, change: str) -> Fault
 
 
 def _tensor(name: str, pattern: str, change: str, tier: str = "T2") -> Fault:
-    return Fault(name, "attention", "float16", pattern, change, tier, tensor=True, push=name in PUSHED)
+    return Fault(name, "attention", "float16", pattern, change, tier, "tensor", name in PUSHED)
 
 
 SIMT = (
@@ -140,4 +144,68 @@ TENSOR = (
     _tensor("a wrapper waits for one group less", r'"n"\(PENDING\)', '"n"(PENDING + 1)', "T0"),
 )
 
-FAULTS = SIMT + TENSOR
+#: faults of the kernel in tiles that a push tries
+TILED_PUSHED = frozenset({
+    "the barrier before a chunk is missing", "the barrier behind the weights is missing", "the mask of the tail is missing",
+    "the sum is not scaled again", "a row too many is read", "shared memory is 16 bytes too small",
+    "the first keys of a window are seen too long", "a mask is not broadcast", "registers are indexed by a loop",
+    "weights go to other places than they are read from",
+})
+
+
+def _tiled(name: str, pattern: str, change: str, tier: str = "T2") -> Fault:
+    return Fault(f"in tiles: {name}", "attention", "float32", pattern, change, tier, "tiled", name in TILED_PUSHED)
+
+
+TILED = (
+    # barriers
+    _tiled("the barrier before a chunk is missing", r"__syncthreads\(\);  // all are done with the weights, or[^\n]*", ""),
+    _tiled("the barrier behind a chunk is missing", r"(kp_load_turned\(keys, k[^\n]*\n) *__syncthreads\(\);", r"\1"),
+    _tiled("the barrier before the weights is missing", r"__syncthreads\(\);  // all are done with the queries[^\n]*", ""),
+    _tiled("the barrier behind the weights is missing", r"(kp_load_rows<COLUMNS>\(values[^\n]*\n) *__syncthreads\(\);", r"\1"),
+    _tiled("the barrier behind the mask is missing", r"(: 0\.0f;\n            }\n) *__syncthreads\(\);", r"\1"),
+    _tiled("threads without queries return", r"(    const int row = \(int\)threadIdx[^\n]*)", r"\1\n    if (first + row >= n) return;"),
+    # places
+    _tiled(
+        "weights go to other places than they are read from", r"(weights \+ )kp_place\(column \+ j, (row \+ 4 \* half)\)\)",
+        r"\1(column + j) * 64 + \2)",
+    ),
+    _tiled("a column of values is another's", r"j \* COLUMNS \+ 64 \* f \+ column", "j * COLUMNS + 64 * f + (column ^ 4)"),
+    _tiled("the last chunk of channels is skipped", r"chunk < d;", "chunk + CHUNK <= d;"),
+    _tiled("a channel too many is multiplied", r"there && from \+ at < width", "there && from + at <= width"),
+    _tiled("four entries are read where they do not lie", r"there && given\.wide &&", "there &&", "T3a"),
+    _tiled("four entries are read past the end", r"given\.wide && from \+ 4 <= width", "given.wide && from < width"),
+    _tiled("a row too many is read", r"first \+ row < end, from \+ 4", "first + row <= end, from + 4"),
+    _tiled("a row too many is written", r"if \(first \+ row \+ i < n\)", "if (first + row + i <= n)"),
+    _tiled("the columns of a second part are the first's", r"% parts\) \* 64", "% parts) * 0"),
+    # masks and ends
+    _tiled("the mask of the tail is missing", r"key >= m \|\| ", ""),
+    _tiled("a key too few is seen", r"key > line \+ ahead \|\|", "key >= line + ahead ||"),
+    _tiled("tiles on the diagonal are not masked", r"min\(m, first \+ ahead \+ 1\)", "m"),
+    _tiled("one tile too many is skipped", r"min\(first \+ ROWS, n\) \+ ahead", "first + ahead"),
+    _tiled("the first keys of a window are seen too long", r"key <= line \+ ahead - 70", "key < line + ahead - 70"),
+    _tiled("a tile is skipped before the window", r"max\(first \+ ahead - 70 \+ 1, 0\) / KEYS", "(first + ahead) / KEYS"),
+    _tiled("a mask is not broadcast", r"lead2 \* mask_lead2", "lead2 * (mask_lead2 + 1)"),
+    _tiled(
+        "a mask is turned", r"\(first \+ line\) \* mask_by_row \+ \(start \+ key\) \*",
+        "(start + key) * mask_by_row + (first + line) *",
+    ),
+    _tiled("an infinity of float16 is a number", r"\(bits & 0x7c00\) == 0x7c00", "false"),
+    _tiled("a row without keys is divided by 0", r"if \(total\[i\] == 0\.0f\)", "if (false)"),
+    _tiled("the shift of a row without keys is infinite", r"highest == kp_minus_infinity\(\) \? 0\.0f : ", ""),
+    # the online softmax
+    _tiled("the sum is not scaled again", r"            total\[i\] \*= again;\n", ""),
+    _tiled("the results are not scaled again", r"result\[i\]\[f\] \*= again;", ""),
+    _tiled("the maximum of eight lanes is not joined", r"apart < 16(; apart \*= 2\) {\n        value = fmaxf)", r"apart < 8\1"),
+    _tiled("the sum of eight lanes is not joined", r"apart < 16(; apart \*= 2\) {\n        value \+=)", r"apart < 8\1"),
+    # memory and resources
+    _tiled("shared memory is 16 bytes too small", r'"shared": 32768', '"shared": 32752'),
+    _tiled("an array of registers is one short", r"result\[8\]\[COLUMNS / 16\]", "result[8][COLUMNS / 16 - 1]", "T3a"),
+    _tiled("more blocks are asked for than registers allow", r"__launch_bounds__\(128, 3\)", "__launch_bounds__(128, 5)", "T1"),
+    _tiled(
+        "registers are indexed by a loop", r"#pragma unroll\n(    for \(int i = 0; i < 8; \+\+i\) {\n        if \(first)",
+        r"#pragma unroll 1\n\1", "T1",
+    ),
+)
+
+FAULTS = SIMT + TENSOR + TILED

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kernelproof.numeric.cupy_file import cupy_source
+from kernelproof.symbolic.phases.attention_options import VARIANTS
 from kernelproof.symbolic.registry import derive, phases
 
 pytestmark = pytest.mark.cuda
@@ -34,3 +35,19 @@ def test_every_kernel_keeps_its_bound_on_the_device(phase: str, dtype: str, case
             result = space[phase](*cases.arguments(phase, call, dtype, cupy), **given)
             bounds.check(call, cupy.asnumpy(result), None)
         assert bounds.total.compared > 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("variant", [{}, *VARIANTS], ids=lambda variant: "-".join(variant) or "plain")
+def test_attention_in_tiles_keeps_its_bound_on_the_device(
+    variant: dict[str, object], dtype: str, cases: ModuleType, cupy: ModuleType, neighbour: Any
+) -> None:
+    if dtype == "float16" and "rotary" in variant:
+        pytest.skip("rotary positions have no kernel in 16 bits")
+    derivation, space = derive("attention", **variant), dict[str, Any]()
+    exec(compile(cupy_source(derivation, dtype), "generated", "exec"), space)
+    bounds = cases.Bounds(derivation, dtype)
+    for call in neighbour("tiled_cases").calls(cases, dtype, derivation.variant):
+        given = {name: cupy.asarray(value) if hasattr(value, "shape") else value for name, value in call.options.items()}
+        bounds.check(call, cupy.asnumpy(space["attention"](*cases.arguments("attention", call, dtype, cupy), **given)), None)
+    assert bounds.total.compared > 0

@@ -1,7 +1,7 @@
 """The checks of CUDA kernels can fail: seeded faults are each seen by the tier that the table names, where right kernels pass.
 
-A push runs the faults of the printer's kernels and some of those on tensor cores. Which of all tiers sees which of all faults is the work
-of ``tiers.py``, which takes minutes; its table is ``docs/cuda-tiers.md``.
+A push runs the faults of the printer's kernels and some of those in attention, on tensor cores and in tiles. Which of all tiers sees which
+of all faults is the work of ``tiers.py``, which takes minutes; its table is ``docs/cuda-tiers.md``.
 """
 
 from __future__ import annotations
@@ -42,23 +42,24 @@ def tiers(neighbour: Any, compiler: Any) -> Any:
 
 @pytest.mark.parametrize("fault", PUSHED, ids=lambda fault: fault.name)
 def test_a_seeded_fault_is_seen(fault: Any, tiers: Any, neighbour: Any) -> None:
-    source = fault.applied(neighbour("tiers").source_of(fault.phase, fault.dtype, fault.tensor))
-    said = tiers.see(fault.tier, source, fault.phase, fault.dtype, fault.tensor)
+    source = fault.applied(neighbour("tiers").source_of(fault.phase, fault.dtype, fault.kernel))
+    said = tiers.see(fault.tier, source, fault.phase, fault.dtype, fault.kernel)
     assert said, f"{fault.tier} says nothing of it"
     assert "does not compile the text" not in said, "the fault is no C++"
 
 
+@pytest.mark.parametrize(("dtype", "kernel"), [("float16", "tensor"), ("float32", "tiled")])
 @pytest.mark.parametrize("tier", ["T0", "T1", "T2"])
-def test_a_right_kernel_passes(tier: str, tiers: Any, neighbour: Any) -> None:
-    """The very file that faults are put into; sanitizers pass over it in ``test_tensor_cores``."""
-    source = neighbour("tiers").source_of("attention", "float16", True)
-    assert tiers.see(tier, source, "attention", "float16", True) == ""
+def test_a_right_kernel_passes(tier: str, dtype: str, kernel: str, tiers: Any, neighbour: Any) -> None:
+    """The very file that faults are put into; sanitizers pass over it in ``test_tensor_cores`` and ``test_tiled``."""
+    source = neighbour("tiers").source_of("attention", dtype, kernel)
+    assert tiers.see(tier, source, "attention", dtype, kernel) == ""
 
 
 def test_every_fault_changes_its_text(neighbour: Any) -> None:
     texts = {}
     for fault in FAULTS:
-        key = fault.phase, fault.dtype, fault.tensor
+        key = fault.phase, fault.dtype, fault.kernel
         texts.setdefault(key, neighbour("tiers").source_of(*key))
         fault.applied(texts[key])
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) > 60

@@ -1,4 +1,4 @@
-"""Attention on tensor cores under the property suite that every other kernel meets, executed on the CPU.
+"""Attention on tensor cores, and in tiles, under the property suite that every other kernel meets, executed on the CPU.
 
 Examples of the suite have narrow heads; they are widened with zeros, which changes no score and adds columns of zeros, so that each call
 without a mask goes through the tensor-core kernel. A nightly run searches as long as ``KERNELPROOF_CUDA_PROFILE`` says.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -18,12 +19,20 @@ import pytest
 from kernelproof.numeric.cupy_file import cupy_source
 from kernelproof.properties.targets import memory_target
 from kernelproof.properties.verify import checked_variant, verdict_on
+from kernelproof.symbolic.phases.attention_options import VARIANTS
 from kernelproof.symbolic.registry import derive
 
 pytestmark = pytest.mark.cuda
 #: on a push, for all properties together
-SECONDS = 12.0
+SECONDS = {"tensor": 12.0, "tiled": 6.0}
+#: of the kernel in tiles; a nightly run takes each option alone as well
+TILED: tuple[dict[str, object], ...] = ({}, {"grouped_query": True, "sinks": True, "window": 3, "causal_alignment": "bottom_right"})
 WIDTH = 64
+
+
+def tiled_variants() -> list[dict[str, object]]:
+    every = [dict(variant) for variant in VARIANTS] if os.environ.get("KERNELPROOF_CUDA_PROFILE") else []
+    return [*TILED, *(variant for variant in every if variant not in TILED)]
 
 
 def widened(kernel: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,8 +57,21 @@ def test_the_property_suite_holds(alignment: str, emulation: ModuleType, compile
     target = memory_target(widened(kernel), phase="attention", variant=checked_variant("attention", {"causal_alignment": alignment}))
     for mask in (None, np.ones((3, 3), dtype=bool)):
         target.function(*np.zeros((3, 3, 4), dtype=np.float16), mask=mask)  # compiles
-    limit = {} if profile else {"max_seconds": SECONDS}
+    limit = {} if profile else {"max_seconds": SECONDS["tensor"]}
     verdict = verdict_on(target, profile=profile or "quick", dtype="float16", seed=0, **limit)
     assert verdict, str(verdict)
     _, conflicts, products = module.RawModule.counts
     assert products > 256 and conflicts == 0, "the tensor-core kernel was hardly used"
+
+
+@pytest.mark.parametrize("variant", tiled_variants(), ids=lambda variant: "-".join(variant) or "plain")
+def test_the_property_suite_holds_in_tiles(variant: dict[str, object], emulation: ModuleType, compiler: Any) -> None:
+    profile = os.environ.get("KERNELPROOF_CUDA_PROFILE", "")
+    space = emulation.namespace_of(cupy_source(derive("attention", **variant), "float32"), emulation.stand_in(compiler, 2))
+    launches, launch = Counter[str](), space["_tiles"]
+    space["_tiles"] = lambda name, *rest: launches.update([name]) or launch(name, *rest)
+    target = memory_target(space["attention"], phase="attention", variant=checked_variant("attention", variant))
+    limit = {} if profile else {"max_seconds": SECONDS["tiled"]}
+    verdict = verdict_on(target, profile=profile or "quick", dtype="float32", seed=0, **limit)
+    assert verdict, str(verdict)
+    assert launches.total() > 50, "the kernel in tiles was hardly used"

@@ -32,7 +32,14 @@ TIERS = ("T0", "T1", "T2", "T3a", "T3t")
 ARCHITECTURES = ("sm_80", "sm_90", "sm_90a", "sm_100")
 SCHEDULES = (0, 1, 2, 7)
 #: without a fault every tier must be silent about these
-RIGHT = (("attention", "float16", True), ("attention", "bfloat16", True), ("attention", "float32", False), ("softmax", "float32", False))
+RIGHT = (
+    ("attention", "float16", "tensor"), ("attention", "bfloat16", "tensor"), ("attention", "float32", "tiled"),
+    ("attention", "float64", "tiled"), ("attention", "float32", ""), ("softmax", "float32", ""),
+)
+#: by kernel: the variant of the file, the names of its text and contract, and what is added to a kernel's name in the table
+VARIANTS: dict[str, dict[str, object]] = {"": {}, "tensor": {"causal_alignment": "bottom_right"}, "tiled": {"window": 70}}
+CONSTANTS = {"": ("CUDA", "LAUNCH"), "tensor": ("TENSOR_CUDA", "TENSOR_LAUNCH"), "tiled": ("TILED_CUDA", "TILED_LAUNCH")}
+SHOWN = {"": "", "tensor": " on tensor cores", "tiled": " in tiles"}
 
 
 def neighbour(name: str) -> ModuleType:
@@ -46,13 +53,13 @@ def neighbour(name: str) -> ModuleType:
     return sys.modules[full]
 
 
-def source_of(phase: str, dtype: str, tensor: bool) -> str:
-    """The file that faults are put into; of the tensor-core kernels only one width stays, and causality looks from the last key."""
-    source = cupy_source(derive(phase, **({"causal_alignment": "bottom_right"} if tensor else {})), dtype)
-    if tensor:
-        source = re.sub(r'\n// a block has[^\n]*\nextern "C" __global__ void [^\n]*attention_tensor128\((?:.*\n)*?}\n', "\n", source)
-        source = re.sub(r'    "attention_tensor128": [^\n]*\n', "", source)
-        source = source.replace(', 128: "attention_tensor128"', "")
+def source_of(phase: str, dtype: str, kernel: str) -> str:
+    """The file that faults are put into; of several widths of a kernel only the first stays."""
+    source = cupy_source(derive(phase, **VARIANTS[kernel]), dtype)
+    if kernel:
+        source = re.sub(rf'\n// a block has[^\n]*\nextern "C" __global__ void [^\n]*attention_{kernel}128\((?:.*\n)*?}}\n', "\n", source)
+        source = re.sub(rf'    "attention_{kernel}128": [^\n]*\n', "", source)
+        source = source.replace(f', 128: "attention_{kernel}128"', "")
     return source
 
 
@@ -64,15 +71,15 @@ class Tiers:
         self.compiler = self.emulation.Compiler(folder)
 
     def see(
-        self, tier: str, source: str, phase: str, dtype: str, tensor: bool, architectures: tuple[str, ...] = ("sm_90",)
+        self, tier: str, source: str, phase: str, dtype: str, kernel: str, architectures: tuple[str, ...] = ("sm_90",)
     ) -> str:
         """What a tier says of a file."""
         runs: dict[str, Callable[[], None]] = {
-            "T0": lambda: self._text(source, dtype, tensor),
-            "T1": lambda: self._compile(source, tensor, architectures),
-            "T2": lambda: self._execute(source, phase, dtype, tensor, SCHEDULES, ""),
-            "T3a": lambda: self._execute(source, phase, dtype, tensor, (2,), "address"),
-            "T3t": lambda: self._execute(source, phase, dtype, tensor, (2,), "thread"),
+            "T0": lambda: self._text(source, dtype, kernel),
+            "T1": lambda: self._compile(source, kernel, architectures),
+            "T2": lambda: self._execute(source, phase, dtype, kernel, SCHEDULES, ""),
+            "T3a": lambda: self._execute(source, phase, dtype, kernel, (2,), "address"),
+            "T3t": lambda: self._execute(source, phase, dtype, kernel, (2,), "thread"),
         }
         try:
             with np.errstate(all="ignore"):
@@ -82,31 +89,36 @@ class Tiers:
         return ""
 
     @staticmethod
-    def _text(source: str, dtype: str, tensor: bool) -> None:
-        if tensor:
+    def _text(source: str, dtype: str, kernel: str) -> None:
+        if kernel == "tensor":
             golden = (HERE / f"wrappers_{dtype}.golden").read_text(encoding="utf-8").strip()
             assert golden in source, "a wrapper is not the golden one"
 
     @staticmethod
-    def _compile(source: str, tensor: bool, architectures: tuple[str, ...]) -> None:
+    def _compile(source: str, kernel: str, architectures: tuple[str, ...]) -> None:
         nvrtc = neighbour("nvrtc")
-        names = ("TENSOR_CUDA", "TENSOR_LAUNCH") if tensor else ("CUDA", "LAUNCH")
+        names = CONSTANTS[kernel]
         found = nvrtc.constants(source, *names)
         for architecture in architectures:
             nvrtc.compiled(found[names[0]], found[names[1]], architecture)
 
-    def _execute(self, source: str, phase: str, dtype: str, tensor: bool, schedules: tuple[int, ...], sanitizer: str) -> None:
-        cases = self.cases
-        derivation = derive(phase, **({"causal_alignment": "bottom_right"} if tensor else {}))
-        calls = [*(neighbour("tensor_cases").few(cases, dtype, 64) if tensor else cases.calls(phase, derivation.variant, dtype))]
-        if sanitizer and not tensor:
+    def _execute(self, source: str, phase: str, dtype: str, kernel: str, schedules: tuple[int, ...], sanitizer: str) -> None:
+        cases, variant = self.cases, VARIANTS[kernel]
+        if kernel == "tensor":
+            calls = [*neighbour("tensor_cases").few(cases, dtype, 64)]
+        elif kernel:
+            calls = [*neighbour("tiled_cases").few(cases, dtype, variant)]
+        else:
+            calls = [*cases.calls(phase, derive(phase).variant, dtype)]
+        if sanitizer and not kernel:
             calls = calls[:: len(calls) // 4]  # a process for each launch takes its time
-        bounds = cases.Bounds(derivation, dtype, "" if tensor else None)
+        bounds = cases.Bounds(derive(phase, **variant), dtype, "" if kernel == "tensor" else None)
         for schedule in schedules:
-            module = self.emulation.stand_in(self.compiler, schedule, sanitizer)
-            kernel = self.emulation.namespace_of(source, module)[phase]
+            # the printer's attention is what an old device gets
+            module = self.emulation.stand_in(self.compiler, schedule, sanitizer, "90" if kernel else "50")
+            function = self.emulation.namespace_of(source, module)[phase]
             for call in calls:
-                bounds.check(call, kernel(*cases.arguments(phase, call, dtype), **call.options), None)
+                bounds.check(call, function(*cases.arguments(phase, call, dtype), **call.options), None)
             conflicts = int(module.RawModule.counts[1])
             assert conflicts == 0, f"{conflicts} bank conflicts"
 
@@ -116,27 +128,28 @@ def rows(tiers: Tiers, only: str, record: Path, told: Callable[[str], None]) -> 
     found: list[tuple[str, str, dict[str, str]]] = []
     known = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()] if record.is_file() else []
 
-    def run(kernel: str, name: str, source: str, phase: str, dtype: str, tensor: bool) -> None:
+    def run(name: str, source: str, phase: str, dtype: str, kernel: str) -> None:
         began, digest = time.perf_counter(), digest_of(source)
         # threads of the printer's kernels share nothing but registers of a warp
-        wanted, architectures = (TIERS if tensor else TIERS[:-1]), (("sm_90",) if name else ARCHITECTURES)
+        wanted, architectures = (TIERS if kernel else TIERS[:-1]), (("sm_90",) if name else ARCHITECTURES)
         before = next((line["said"] for line in known if line["digest"] == digest), None)
-        said = before or {tier: tiers.see(tier, source, phase, dtype, tensor, architectures) for tier in wanted}
-        found.append((kernel, name, said))
+        said = before or {tier: tiers.see(tier, source, phase, dtype, kernel, architectures) for tier in wanted}
+        shown = f"{phase} {dtype}{SHOWN[kernel]}"
+        found.append((shown, name, said))
         if before is None:
             record.parent.mkdir(parents=True, exist_ok=True)
             with record.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"digest": digest, "kernel": kernel, "fault": name, "said": said}, ensure_ascii=False) + "\n")
+                file.write(json.dumps({"digest": digest, "kernel": shown, "fault": name, "said": said}, ensure_ascii=False) + "\n")
         seen = ", ".join(tier for tier in TIERS if said.get(tier))
-        told(f"{kernel}: {name or 'right'}: {seen or 'nothing seen'} ({time.perf_counter() - began:.1f} s)")
+        told(f"{shown}: {name or 'right'}: {seen or 'nothing seen'} ({time.perf_counter() - began:.1f} s)")
 
-    for phase, dtype, tensor in RIGHT:
+    for phase, dtype, kernel in RIGHT:
         if only in "right":
-            run(_kernel(phase, dtype, tensor), "", source_of(phase, dtype, tensor), phase, dtype, tensor)
-    for fault in sorted(neighbour("faults").FAULTS, key=lambda fault: not fault.tensor):
+            run("", source_of(phase, dtype, kernel), phase, dtype, kernel)
+    for fault in sorted(neighbour("faults").FAULTS, key=lambda fault: [*CONSTANTS].index(fault.kernel), reverse=True):
         if only in fault.name:
-            source = fault.applied(source_of(fault.phase, fault.dtype, fault.tensor))
-            run(_kernel(fault.phase, fault.dtype, fault.tensor), fault.name, source, fault.phase, fault.dtype, fault.tensor)
+            source = fault.applied(source_of(fault.phase, fault.dtype, fault.kernel))
+            run(fault.name, source, fault.phase, fault.dtype, fault.kernel)
     return found
 
 
@@ -146,10 +159,6 @@ def digest_of(source: str) -> str:
     for path in sorted((*HERE.glob("*.h"), *HERE.glob("*cases.py"), *HERE.glob("*.golden"), HERE / "nvrtc.py", HERE / "emulation.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _kernel(phase: str, dtype: str, tensor: bool) -> str:
-    return f"{phase} {dtype}{' on tensor cores' if tensor else ''}"
 
 
 def markdown(found: list[tuple[str, str, dict[str, str]]]) -> str:
