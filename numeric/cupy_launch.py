@@ -55,3 +55,11 @@ def _widened(bits):
     """bfloat16, held as its 16 bits, to float32: exact."""
     return (bits.astype(cp.uint32) << 16).view(cp.float32)
 '''
+
+NARROWED = '''
+def _narrowed(values):
+    """float32 to bfloat16, as its 16 bits: the nearest value, of two the one with an even last bit."""
+    bits = values.astype(cp.float32, copy=False).view(cp.uint32)
+    nearest = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(cp.uint16)
+    return cp.where(cp.isnan(values), cp.uint16(0x7FFF), nearest)
+'''

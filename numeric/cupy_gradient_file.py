@@ -1,0 +1,94 @@
+"""The text of a generated CuPy gradient kernel file: ``PHASE_vjp``.
+
+What it does: as ``cupy_file``, for a gradient: the signature and the conventions of the NumPy gradient's file, its recipe in CUDA text, a
+tuple with one gradient for each differentiable input. Products are the matrix library's; every other sum is a row of a kernel, in one
+order. Attention's gradient computes whole matrices of scores, step by step: five of them lie in memory at once, and tiles are a later
+step. Guarantees: as ``cupy_file``; no atomic additions; intermediates are float32 or wider, and a gradient of 16 bits is rounded once.
+Cannot see: the matrix library, as ``cupy_file``; the order in which CuPy itself adds up what an input of attention was broadcast along.
+"""
+
+from __future__ import annotations
+
+from kernelproof.numeric.cuda.scatter import embedding_lines
+from kernelproof.numeric.cuda_kernel import KernelText
+from kernelproof.numeric.cuda_types import TYPES
+from kernelproof.numeric.cupy_file import format_lines, head_lines, size_lines
+from kernelproof.numeric.cupy_gradient_printer import CupyGradientPrinter
+from kernelproof.numeric.cupy_launch import NARROWED, WIDENED
+from kernelproof.numeric.file_parts import filled, sealed
+from kernelproof.numeric.gradient_file import gradient_docstring, named_lines, return_lines
+from kernelproof.numeric.gradient_forms import FLAT, GradientProgram, gradient_program
+from kernelproof.numeric.gradient_recipe import recipe
+from kernelproof.numeric.gradient_signature import GRAD_OUT, gradient_signature, vjp_name
+from kernelproof.numeric.signatures import Signature
+from kernelproof.symbolic.phase import Gradient
+
+#: the mask of the convention "mean" is a number in the signature; a kernel reads an indicator
+INDICATOR = "allow = allow != 0"
+
+
+def cupy_gradient_licences(found: Gradient) -> tuple[str, ...]:
+    """The theorems that license the form: that the definitions are the gradient, and other forms that were taken."""
+    if found.phase == "embedding":
+        return ("embedding.vjp", "embedding.token_order")
+    return tuple(dict.fromkeys((f"{found.phase}.vjp", *recipe(gradient_program(found.phase, found.variant)).licences)))
+
+
+def cupy_gradient_source(found: Gradient, dtype: str) -> str:
+    """The CuPy kernel file of a gradient."""
+    phase, name, types = found.phase, vjp_name(found.phase), TYPES[dtype]
+    made, signature = gradient_program(phase, found.variant), gradient_signature(phase, found.variant)
+    narrowed = phase == "attention" and dtype == "bfloat16"
+    kernels: list[KernelText]
+    if phase == "embedding":
+        kernels, lines, helpers, widened = *embedding_lines(name, types), set[tuple[str, str]](), ()
+        prologue = _prologue(signature, name, dtype, ())
+    else:
+        chosen, kept = recipe(made).program, phase == "attention"
+        above, parts = _destinations(made, found)
+        implicit = not made.leading and phase not in FLAT
+        names = {made.result.name: GRAD_OUT}
+        printer = CupyGradientPrinter(name, chosen, signature, dtype, names, implicit=implicit, kept=kept, destinations=parts)
+        outputs = [code.code for code in printer.run()]
+        kernels, helpers, widened = printer.kernels, printer.helpers, printer.widened
+        prologue = [*_prologue(signature, name, dtype, widened), *([INDICATOR] if found.variant.get("fully_masked") == "mean" else ())]
+        ends = [] if parts else named_lines(made, chosen, outputs, found.variant, "cp")
+        lines = [*size_lines(chosen, kernels, prologue, names), *above, *printer.lines, *ends]
+    head = head_lines(gradient_docstring(found, dtype, "cupy", cupy_gradient_licences(found)), dtype, kernels, helpers)
+    if dtype == "bfloat16" and widened:
+        head += ["", WIDENED.rstrip()]
+    for helper in (*([NARROWED] if narrowed else []), *signature.helpers):
+        head += ["", helper.replace("{np}", "cp").rstrip()]
+    stored = ("_narrowed({})" if narrowed else "{}.astype(dtype, copy=False)")
+    body = [*prologue, *lines, *return_lines(made, signature, stored)]
+    return sealed("\n".join((*head, "", "", f"def {name}({signature.call}):", *(f"    {line}" for line in body))) + "\n")
+
+
+def _prologue(signature: Signature, name: str, dtype: str, widened: tuple[str, ...]) -> list[str]:
+    """From the user's arguments to the formal parameters, as in the NumPy file."""
+    before = [filled(line, name, "cp") for line in signature.before]
+    if not signature.arrays:  # ids are no floating point: the phase checks its own arguments
+        at = next(place for place, line in enumerate(before) if line.startswith("ids, table = "))
+        made = f"{GRAD_OUT} = cp.asarray({GRAD_OUT})"
+        rest = [line for line in before[at + 1 :] if line != made]
+        return [*before[: at + 1], made, *format_lines(("table", GRAD_OUT), name, dtype, ()), *rest]
+    plain = [part.strip() for part in signature.call.partition(", *")[0].split(",")]
+    params = tuple(array for array in signature.arrays if array not in plain)
+    given = {array: f'cp.asarray(params["{array}"])' if array in params else f"cp.asarray({array})" for array in signature.arrays}
+    lines = []
+    if params:
+        lines += [
+            f"missing = [name for name in {params!r} if name not in params]",
+            "if missing:",
+            f'    raise KeyError(f"{name}: params lacks {{missing}}; expected a mapping with w_q … bias2")',
+        ]
+    lines.append(f"{', '.join(given)} = {', '.join(given.values())}")
+    return [*lines, *format_lines(signature.arrays, name, dtype, widened), *before]
+
+
+def _destinations(made: GradientProgram, found: Gradient) -> tuple[list[str], tuple[str, ...]]:
+    """Where the gradient is made of two, and no kernel reads it: the line that makes it, and its parts."""
+    if found.phase != "rotary":
+        return [], ()
+    parts = ("..., 0::2", "..., 1::2") if found.variant.get("layout") == "interleaved" else ("..., :h", "..., h:")
+    return ["d_x = cp.empty(x.shape, dtype=STORED)"], tuple(f"d_x[{part}]" for part in parts)
