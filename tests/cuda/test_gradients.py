@@ -1,0 +1,76 @@
+"""Generated CuPy gradient files, executed on the CPU: the text that the device gets, within the derived bound, under two schedules."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernelproof.numeric.cupy_gradient_file import cupy_gradient_source
+from kernelproof.numeric.gradient_file import gradient_source
+from kernelproof.symbolic.registry import gradient, phases
+
+pytestmark = pytest.mark.cuda
+SCHEDULES = (0, 7)
+
+
+def variants(phase: str) -> list[dict[str, object]]:
+    options = phases()[phase].variants
+    return [dict(zip(options, values, strict=True)) for values in itertools.product(*(option.choices for option in options.values()))]
+
+
+DIFFERENTIABLE = [phase for phase in phases() if phase != "positional"]
+TARGETS = [
+    (phase, variant, dtype)
+    for dtype in ("float32", "float64", "float16", "bfloat16")
+    for phase in DIFFERENTIABLE
+    for variant in variants(phase)[: None if dtype == "float32" and phase != "encoder_block" else 1]
+]
+TARGETS += [(phase, dict(variant), "float32") for phase in DIFFERENTIABLE for variant in phases()[phase].samples]
+TARGETS += [("encoder_block", {"norm": "pre", "activation": "relu"}, "float32")]
+TARGETS += [("attention", {name: value}, "bfloat16") for name, value in (("alibi", True), ("rotary", "halves"), ("fully_masked", "mean"))]
+
+
+def name(part: object) -> str:
+    """The part of a test's id for a phase, a variant or a dtype."""
+    return ("-".join(f"{key}={value}" for key, value in part.items()) or "default") if isinstance(part, dict) else str(part)
+
+
+@pytest.fixture(scope="module")
+def given(neighbour: Callable[[str], ModuleType]) -> ModuleType:
+    """The module ``gradient_cases`` beside this file."""
+    neighbour("cases")
+    return neighbour("gradient_cases")
+
+
+def numpy_kernel(phase: str, variant: dict[str, object], dtype: str) -> Callable[..., Any] | None:
+    """The generated NumPy gradient; none for bfloat16, which needs ml_dtypes."""
+    if dtype == "bfloat16":
+        return None
+    space: dict[str, Any] = {"__name__": "generated"}
+    exec(compile(gradient_source(gradient(phase, **variant), dtype), "generated", "exec"), space)
+    return space[f"{phase}_vjp"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("phase", "variant", "dtype"), TARGETS, ids=name)
+def test_every_gradient_keeps_its_bound(
+    phase: str, variant: dict[str, object], dtype: str, emulated: Callable[..., Any], given: ModuleType
+) -> None:
+    found = gradient(phase, **variant)
+    source = cupy_gradient_source(found, dtype)
+    kernels = [emulated(source, f"{phase}_vjp", schedule) for schedule in SCHEDULES]
+    other, bounds = numpy_kernel(phase, variant, dtype), given.Bounds(found, dtype)
+    for call in given.calls(phase, found.variant, dtype):
+        with np.errstate(all="ignore"):
+            results = [given.flat(kernel(*given.arguments(phase, call, dtype), **call.options)) for kernel in kernels]
+            compared = None if other is None else given.flat(other(*given.arguments(phase, call, dtype), **call.options))
+        for result in results[1:]:
+            same = [one.tobytes() == first.tobytes() for one, first in zip(result, results[0], strict=True)]
+            assert all(same), "the result depends on the order in which threads run"
+        bounds.check(call, results[0], compared)
+    assert bounds.total.compared > 0
+    assert bounds.total.inconclusive <= 0.2 * (bounds.total.compared + bounds.total.inconclusive)
