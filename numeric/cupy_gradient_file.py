@@ -9,16 +9,18 @@ Cannot see: the matrix library, as ``cupy_file``; the order in which CuPy itself
 
 from __future__ import annotations
 
+from functools import cache
+
 from kernelproof.numeric.cuda.scatter import embedding_lines
 from kernelproof.numeric.cuda_kernel import KernelText
 from kernelproof.numeric.cuda_types import TYPES
 from kernelproof.numeric.cupy_file import format_lines, head_lines, size_lines
 from kernelproof.numeric.cupy_gradient_printer import CupyGradientPrinter
-from kernelproof.numeric.cupy_launch import NARROWED, WIDENED
+from kernelproof.numeric.cupy_launch import LOADED, NARROWED, WIDENED
 from kernelproof.numeric.file_parts import filled, sealed
 from kernelproof.numeric.gradient_file import gradient_docstring, named_lines, return_lines
 from kernelproof.numeric.gradient_forms import FLAT, GradientProgram, gradient_program
-from kernelproof.numeric.gradient_recipe import recipe
+from kernelproof.numeric.gradient_recipe import Recipe, recipe
 from kernelproof.numeric.gradient_signature import GRAD_OUT, gradient_signature, vjp_name
 from kernelproof.numeric.signatures import Signature
 from kernelproof.symbolic.phase import Gradient
@@ -31,7 +33,13 @@ def cupy_gradient_licences(found: Gradient) -> tuple[str, ...]:
     """The theorems that license the form: that the definitions are the gradient, and other forms that were taken."""
     if found.phase == "embedding":
         return ("embedding.vjp", "embedding.token_order")
-    return tuple(dict.fromkeys((f"{found.phase}.vjp", *recipe(gradient_program(found.phase, found.variant)).licences)))
+    return tuple(dict.fromkeys((f"{found.phase}.vjp", *_recipe(found.phase, tuple(found.variant.items())).licences)))
+
+
+@cache
+def _recipe(phase: str, variant: tuple[tuple[str, object], ...]) -> Recipe:
+    """The recipe of a gradient, for every format the same."""
+    return recipe(gradient_program(phase, dict(variant)))
 
 
 def cupy_gradient_source(found: Gradient, dtype: str) -> str:
@@ -44,7 +52,7 @@ def cupy_gradient_source(found: Gradient, dtype: str) -> str:
         kernels, lines, helpers, widened = *embedding_lines(name, types), set[tuple[str, str]](), ()
         prologue = _prologue(signature, name, dtype, ())
     else:
-        chosen, kept = recipe(made).program, phase == "attention"
+        chosen, kept = _recipe(phase, tuple(found.variant.items())).program, phase == "attention"
         above, parts = _destinations(made, found)
         implicit = not made.leading and phase not in FLAT
         names = {made.result.name: GRAD_OUT}
@@ -55,11 +63,10 @@ def cupy_gradient_source(found: Gradient, dtype: str) -> str:
         ends = [] if parts else named_lines(made, chosen, outputs, found.variant, "cp")
         lines = [*size_lines(chosen, kernels, prologue, names), *above, *printer.lines, *ends]
     head = head_lines(gradient_docstring(found, dtype, "cupy", cupy_gradient_licences(found)), dtype, kernels, helpers)
-    if dtype == "bfloat16" and widened:
-        head += ["", WIDENED.rstrip()]
-    for helper in (*([NARROWED] if narrowed else []), *signature.helpers):
-        head += ["", helper.replace("{np}", "cp").rstrip()]
-    stored = ("_narrowed({})" if narrowed else "{}.astype(dtype, copy=False)")
+    texts = [LOADED, *([WIDENED] if dtype == "bfloat16" and widened else []), *([NARROWED] if narrowed else []), *signature.helpers]
+    for text in texts:
+        head += ["", text.replace("{np}", "cp").rstrip()]
+    stored = "_narrowed({})" if narrowed else "{}.astype(dtype, copy=False)"
     body = [*prologue, *lines, *return_lines(made, signature, stored)]
     return sealed("\n".join((*head, "", "", f"def {name}({signature.call}):", *(f"    {line}" for line in body))) + "\n")
 
@@ -69,12 +76,11 @@ def _prologue(signature: Signature, name: str, dtype: str, widened: tuple[str, .
     before = [filled(line, name, "cp") for line in signature.before]
     if not signature.arrays:  # ids are no floating point: the phase checks its own arguments
         at = next(place for place, line in enumerate(before) if line.startswith("ids, table = "))
-        made = f"{GRAD_OUT} = cp.asarray({GRAD_OUT})"
-        rest = [line for line in before[at + 1 :] if line != made]
-        return [*before[: at + 1], made, *format_lines(("table", GRAD_OUT), name, dtype, ()), *rest]
+        rest = [line for line in before[at + 1 :] if line != f"{GRAD_OUT} = cp.asarray({GRAD_OUT})"]
+        return [*before[:at], f"ids, table, {GRAD_OUT} = _loaded(ids), _loaded(table), _loaded({GRAD_OUT})", *format_lines(("table", GRAD_OUT), name, dtype, ()), *rest]
     plain = [part.strip() for part in signature.call.partition(", *")[0].split(",")]
     params = tuple(array for array in signature.arrays if array not in plain)
-    given = {array: f'cp.asarray(params["{array}"])' if array in params else f"cp.asarray({array})" for array in signature.arrays}
+    given = {array: f'_loaded(params["{array}"])' if array in params else f"_loaded({array})" for array in signature.arrays}
     lines = []
     if params:
         lines += [

@@ -12,12 +12,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from kernelproof.numeric.cuda_kernel import KernelText
 from kernelproof.numeric.cupy_printer import CupyPrinter
 from kernelproof.numeric.gradient_printer import GradientPrinter
 from kernelproof.numeric.program import Operation, Program
 from kernelproof.numeric.signatures import Signature
 from kernelproof.numeric.source_code import Code
 
+#: arrays of a kernel, more than which need more registers for strides: of these 3 blocks of rows or 6 of entries fit a multiprocessor
+ARRAYS, REGISTERS = 5, {32: 168, 1: 80}
 ASSIGNMENT = re.compile(r"(\w+) = .*[^(]$")
 
 
@@ -61,6 +64,7 @@ class CupyGradientPrinter(CupyPrinter, GradientPrinter):
                 kept.append(line)
                 text += f"\n{line.partition(' = ')[2] if made else line}"
         self.lines = kept[::-1]
+        self.kernels = [_with_room(kernel) for kernel in self.kernels]
         return found
 
     def _input_type(self, operation: Operation) -> str:
@@ -70,3 +74,10 @@ class CupyGradientPrinter(CupyPrinter, GradientPrinter):
         if kind in ("indicator", "index") or (own in self._arrays and own not in self.widened):
             return super()._input_type(operation)
         return self.types.real
+
+
+def _with_room(kernel: KernelText) -> KernelText:
+    """The kernel with the registers that its arrays need."""
+    if len(kernel.tensors) + len(kernel.written) <= ARRAYS:
+        return kernel
+    return replace(kernel, launch={**kernel.launch, "registers": REGISTERS[kernel.launch["lanes"]]})

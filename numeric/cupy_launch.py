@@ -63,3 +63,11 @@ def _narrowed(values):
     nearest = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(cp.uint16)
     return cp.where(cp.isnan(values), cp.uint16(0x7FFF), nearest)
 '''
+
+LOADED = '''
+def _loaded(array):
+    """An array of CuPy, of NumPy or of anything on the device with DLPack; bfloat16 as its 16 bits."""
+    foreign = not isinstance(array, cp.ndarray) and hasattr(array, "__dlpack_device__") and int(array.__dlpack_device__()[0]) == 2
+    array = cp.from_dlpack(array) if foreign else cp.asarray(array)
+    return array.view(cp.uint16) if array.dtype.name == "bfloat16" else array
+'''
