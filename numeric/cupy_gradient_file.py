@@ -1,19 +1,18 @@
 """The text of a generated CuPy gradient kernel file: ``PHASE_vjp``.
 
-What it does: as ``cupy_file``, for a gradient: the signature and the conventions of the NumPy gradient's file, its recipe in CUDA text, a
-tuple with one gradient for each differentiable input. Products are the matrix library's; every other sum is a row of a kernel, in one
-order. Attention's gradient computes whole matrices of scores, step by step: five of them lie in memory at once, and tiles are a later
-step. Guarantees: as ``cupy_file``; no atomic additions; intermediates are float32 or wider, and a gradient of 16 bits is rounded once.
-Cannot see: the matrix library, as ``cupy_file``; the order in which CuPy itself adds up what an input of attention was broadcast along.
+What it does: as ``cupy_file``, for a gradient: the signature and the conventions of the NumPy gradient's file, a tuple with one gradient for
+each differentiable input. Where no schedule knows the gradient, its recipe is printed step by step: products are the matrix library's,
+every other sum is a row of a kernel, in one order; attention inside another phase, and in variants that no tiles are for, then has five
+whole matrices of scores in memory at once. Guarantees: as ``cupy_file``; no atomic additions; intermediates are float32 or wider, and a
+gradient of 16 bits is rounded once. Cannot see: the matrix library, as ``cupy_file``; the order in which CuPy itself adds up what an input
+of attention was broadcast along.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-from kernelproof.numeric.cuda.scatter import embedding_lines
-from kernelproof.numeric.cuda_kernel import KernelText
-from kernelproof.numeric.cuda_types import TYPES
+from kernelproof.numeric.cuda.gradient_plan import GradientPlan, gradient_plan_of
 from kernelproof.numeric.cupy_file import format_lines, head_lines, size_lines
 from kernelproof.numeric.cupy_gradient_printer import CupyGradientPrinter
 from kernelproof.numeric.cupy_launch import LOADED, NARROWED, WIDENED
@@ -29,11 +28,11 @@ from kernelproof.symbolic.phase import Gradient
 INDICATOR = "allow = allow != 0"
 
 
-def cupy_gradient_licences(found: Gradient) -> tuple[str, ...]:
-    """The theorems that license the form: that the definitions are the gradient, and other forms that were taken."""
-    if found.phase == "embedding":
-        return ("embedding.vjp", "embedding.token_order")
-    return tuple(dict.fromkeys((f"{found.phase}.vjp", *_recipe(found.phase, tuple(found.variant.items())).licences)))
+def cupy_gradient_licences(found: Gradient, dtype: str) -> tuple[str, ...]:
+    """The theorems that license the form: that the definitions are the gradient, other forms that were taken, and those of the schedule."""
+    plan = gradient_plan_of(found, gradient_signature(found.phase, found.variant), dtype)
+    own = plan.licences if plan else _recipe(found.phase, tuple(found.variant.items())).licences
+    return tuple(dict.fromkeys((f"{found.phase}.vjp", *own)))
 
 
 @cache
@@ -44,31 +43,37 @@ def _recipe(phase: str, variant: tuple[tuple[str, object], ...]) -> Recipe:
 
 def cupy_gradient_source(found: Gradient, dtype: str) -> str:
     """The CuPy kernel file of a gradient."""
-    phase, name, types = found.phase, vjp_name(found.phase), TYPES[dtype]
-    made, signature = gradient_program(phase, found.variant), gradient_signature(phase, found.variant)
-    narrowed = phase == "attention" and dtype == "bfloat16"
-    kernels: list[KernelText]
-    if phase == "embedding":
-        kernels, lines, helpers, widened = *embedding_lines(name, types), set[tuple[str, str]](), ()
-        prologue = _prologue(signature, name, dtype, ())
-    else:
-        chosen, kept = _recipe(phase, tuple(found.variant.items())).program, phase == "attention"
-        above, parts = _destinations(made, found)
-        implicit = not made.leading and phase not in FLAT
-        names = {made.result.name: GRAD_OUT}
-        printer = CupyGradientPrinter(name, chosen, signature, dtype, names, implicit=implicit, kept=kept, destinations=parts)
-        outputs = [code.code for code in printer.run()]
-        kernels, helpers, widened = printer.kernels, printer.helpers, printer.widened
-        prologue = [*_prologue(signature, name, dtype, widened), *([INDICATOR] if found.variant.get("fully_masked") == "mean" else ())]
-        ends = [] if parts else named_lines(made, chosen, outputs, found.variant, "cp")
-        lines = [*size_lines(chosen, kernels, prologue, names), *above, *printer.lines, *ends]
-    head = head_lines(gradient_docstring(found, dtype, "cupy", cupy_gradient_licences(found)), dtype, kernels, helpers)
-    texts = [LOADED, *([WIDENED] if dtype == "bfloat16" and widened else []), *([NARROWED] if narrowed else []), *signature.helpers]
+    name, made = vjp_name(found.phase), gradient_program(found.phase, found.variant)
+    signature = gradient_signature(found.phase, found.variant)
+    plan = gradient_plan_of(found, signature, dtype) or _steps(found, made, signature, dtype)
+    signature = plan.signature or signature
+    opening = gradient_docstring(found, dtype, "cupy", cupy_gradient_licences(found, dtype))
+    head = head_lines(opening, dtype, list(plan.kernels), set(plan.helpers))
+    bits = dtype == "bfloat16"
+    texts = [LOADED, *([WIDENED] if bits and plan.widened else []), *([NARROWED] if bits and not plan.rounded else []), *signature.helpers]
     for text in texts:
         head += ["", text.replace("{np}", "cp").rstrip()]
-    stored = "_narrowed({})" if narrowed else "{}.astype(dtype, copy=False)"
-    body = [*prologue, *lines, *return_lines(made, signature, stored)]
+    stored = "_narrowed({})" if bits and not plan.rounded else "{}.astype(dtype, copy=False)"
+    body = [*_prologue(signature, name, dtype, plan.widened), *plan.lines, *return_lines(made, signature, stored)]
     return sealed("\n".join((*head, "", "", f"def {name}({signature.call}):", *(f"    {line}" for line in body))) + "\n")
+
+
+def _steps(found: Gradient, made: GradientProgram, signature: Signature, dtype: str) -> GradientPlan:
+    """No schedule: one step after the other. Attention's gradients are kept in the format computed in: an input may have been broadcast,
+    and its gradient is summed before it is rounded.
+    """
+    phase, name, kept = found.phase, vjp_name(found.phase), found.phase == "attention"
+    chosen, names = _recipe(phase, tuple(found.variant.items())), {made.result.name: GRAD_OUT}
+    above, parts = _destinations(found)
+    implicit = not made.leading and phase not in FLAT
+    printer = CupyGradientPrinter(name, chosen.program, signature, dtype, names, implicit=implicit, kept=kept, destinations=parts)
+    outputs = [code.code for code in printer.run()]
+    mean = [INDICATOR] if found.variant.get("fully_masked") == "mean" else []
+    before = _prologue(signature, name, dtype, printer.widened)
+    sizes = size_lines(chosen.program, printer.kernels, before, names)
+    ends = [] if parts else named_lines(made, chosen.program, outputs, found.variant, "cp")
+    lines = (*mean, *sizes, *above, *printer.lines, *ends)
+    return GradientPlan(tuple(printer.kernels), lines, chosen.licences, frozenset(printer.helpers), printer.widened, rounded=not kept)
 
 
 def _prologue(signature: Signature, name: str, dtype: str, widened: tuple[str, ...]) -> list[str]:
@@ -92,7 +97,7 @@ def _prologue(signature: Signature, name: str, dtype: str, widened: tuple[str, .
     return [*lines, *format_lines(signature.arrays, name, dtype, widened), *before]
 
 
-def _destinations(made: GradientProgram, found: Gradient) -> tuple[list[str], tuple[str, ...]]:
+def _destinations(found: Gradient) -> tuple[list[str], tuple[str, ...]]:
     """Where the gradient is made of two, and no kernel reads it: the line that makes it, and its parts."""
     if found.phase != "rotary":
         return [], ()

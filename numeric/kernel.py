@@ -198,5 +198,5 @@ def _licences(origin: Derivation | Gradient, backend: str, dtype: str) -> tuple[
     if backend == "cupy":
         from kernelproof.numeric.cupy_gradient_file import cupy_gradient_licences
 
-        return cupy_gradient_licences(origin)
+        return cupy_gradient_licences(origin, dtype)
     return gradient_licences(origin)

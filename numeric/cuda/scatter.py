@@ -8,8 +8,12 @@ that most tokens pick is added up by as many threads as there are columns.
 
 from __future__ import annotations
 
+from kernelproof.numeric.cuda.gradient_plan import GradientPlan
 from kernelproof.numeric.cuda_kernel import BLOCK, REGISTERS, KernelText
-from kernelproof.numeric.cuda_types import Types
+from kernelproof.numeric.cuda_types import TYPES
+from kernelproof.numeric.gradient_signature import vjp_name
+from kernelproof.numeric.signatures import Signature
+from kernelproof.symbolic.phase import Gradient
 
 KERNEL = '''
 // one thread for each entry; out: Σ over the tokens i that picked row v, in their order, of grad_out[i, c]
@@ -36,7 +40,7 @@ extern "C" __global__ void {name}(
 '''
 LINES = (
     "vocab, d = table.shape",
-    "order = cp.argsort(ids, kind=\"stable\").astype(cp.int64, copy=False)",
+    'order = cp.argsort(ids, kind="stable").astype(cp.int64, copy=False)',
     "starts = cp.searchsorted(ids[order], cp.arange(vocab + 1)).astype(cp.int64, copy=False)",
     "(d_table,) = _launch(",
     '    "{name}", vocab * d, (d, vocab),',
@@ -47,9 +51,12 @@ LINES = (
 )
 
 
-def embedding_lines(function: str, types: Types) -> tuple[list[KernelText], list[str]]:
-    """The kernel of the file, and the lines that launch it."""
-    name, read = f"{function}_entries", "grad_out[order[at * order_by0] * grad_out_by0 + c * grad_out_by1]"
+def embedding_gradient(found: Gradient, signature: Signature, dtype: str) -> GradientPlan | None:
+    """The plan of the embedding's gradient."""
+    if found.phase != "embedding":
+        return None
+    name, types = f"{vjp_name(found.phase)}_entries", TYPES[dtype]
+    read = "grad_out[order[at * order_by0] * grad_out_by0 + c * grad_out_by1]"
     places = {
         "{name}": name, "{stored}": types.stored, "{real}": types.real, "{zero}": "0.0f" if types.real == "float" else "0.0",
         "{widened}": f"{types.widen}({read})" if types.converts else read,
@@ -60,4 +67,5 @@ def embedding_lines(function: str, types: Types) -> tuple[list[KernelText], list
         text = text.replace(place, code)
     launch = {"block": BLOCK, "lanes": 1, "shared": 0, "registers": REGISTERS["entries"], "local": 0}
     kernel = KernelText(name, text, ("d", "vocab"), (), (), (), (), launch)
-    return [kernel], [line.replace("{name}", name) for line in LINES]
+    lines = tuple(line.replace("{name}", name) for line in LINES)
+    return GradientPlan((kernel,), lines, ("embedding.vjp", "embedding.token_order"), rounded=True)

@@ -74,7 +74,7 @@ def test_every_file_stands_alone(phase: str, variant: dict[str, object]) -> None
         shown = ast.get_docstring(tree) or ""
         assert shown.startswith(f"{found.title}") and f"cupy, {dtype}" in shown.splitlines()[0]
         assert all(f"{statement.id}:" in shown for statement in found.statements)
-        assert all(licence in shown for licence in cupy_gradient_licences(found))
+        assert all(licence in shown for licence in cupy_gradient_licences(found, dtype))
         assert found.fingerprint() in shown
         text, _, seal = source.rpartition("\n\n# sha256 of the text above, up to the blank lines: ")
         assert seal.strip() == hashlib.sha256(text.encode()).hexdigest()
