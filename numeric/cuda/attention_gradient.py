@@ -24,8 +24,8 @@ PLAIN = {"fully_masked": ("zeros", "nan")}
 #: channels that lie in shared memory at once, threads of a block; rows and columns of a tile by C type
 CHUNK, BLOCK = 64, 128
 TILES = {"float": 32, "double": 16}
-#: 3 blocks fit a multiprocessor of 65536 registers
-REGISTERS = 168
+#: blocks that fit a multiprocessor of 65536 registers, and what is left for a thread
+BLOCKS, REGISTERS = 3, 168
 LICENCES = (
     "attention.recomputed_weights", "attention.online_step", "attention.online_m", "attention.online_tiles_l", "attention.online_tiles_o",
     "attention.masked_weight",
@@ -46,7 +46,7 @@ def attention_gradient(found: Gradient, signature: Signature, dtype: str) -> Gra
     if found.phase != "attention" or any(value and name not in KNOWN and value not in PLAIN.get(name, ()) for name, value in variant.items()):
         return None
     name, real = vjp_name(found.phase), TYPES[dtype].real
-    text = cuda_text(name, real, TILES[real], CHUNK, BLOCK)
+    text = cuda_text(name, real, TILES[real], CHUNK, BLOCK, BLOCKS)
     # the text has both kernels; the second one's own is empty
     launch = {"block": BLOCK, "lanes": BLOCK, "shared": 0, "registers": REGISTERS, "local": 0}
     kernels = tuple(KernelText(f"{name}_{part}", own, (), (), (), (), (), launch) for part, own in (("queries", text), ("keys", "")))

@@ -9,7 +9,7 @@ memory; key tiles that no query of a tile sees are left out. Cannot see: speed; 
 
 from __future__ import annotations
 
-#: {REAL}, {EXP}, {ZERO}, {ONE}: of the C type; {TILE} rows and columns of a tile, {CHUNK} channels, {BLOCK} threads, {NAME} of the function
+#: {REAL}, {EXP}, {ZERO}, {ONE}: of the C type; {TILE} rows and columns of a tile, {CHUNK} channels, {BLOCK} threads, {BLOCKS}, {NAME}
 TEXT = '''
 constexpr int kp_tile = {TILE}, kp_chunk = {CHUNK}, kp_block = {BLOCK};
 // a thread has every 8th row of a tile and every 16th column: so many of rows, of columns, and of channels
@@ -63,7 +63,9 @@ static __device__ __forceinline__ void kp_products(
     const kp_matrix& one, long long row, const kp_matrix& another, long long other)
 {
     const int ty = threadIdx.x / 16, tx = threadIdx.x % 16;
+    #pragma unroll
     for (int a = 0; a < kp_rows; ++a) {
+        #pragma unroll
         for (int b = 0; b < kp_columns; ++b) sums[a][b] = {ZERO};
     }
     for (long long column = 0; column < one.columns; column += kp_chunk) {
@@ -73,8 +75,10 @@ static __device__ __forceinline__ void kp_products(
         __syncthreads();
         const int width = one.columns - column < kp_chunk ? (int)(one.columns - column) : kp_chunk;
         for (int c = 0; c < width; ++c) {
+            #pragma unroll
             for (int a = 0; a < kp_rows; ++a) {
                 const {REAL} factor = left[(ty + 8 * a) * (kp_chunk + 1) + c];
+                #pragma unroll
                 for (int b = 0; b < kp_columns; ++b) sums[a][b] += factor * right[(tx + 16 * b) * (kp_chunk + 1) + c];
             }
         }
@@ -98,7 +102,7 @@ static __device__ __forceinline__ {REAL} kp_row_max({REAL} value)
 }
 
 // one block for each tile of queries and piece of channels; d_q, and for each query the maximum of its scores, their sum and Δ
-extern "C" __global__ void {NAME}_queries(
+extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_queries(
     const long long lead0_size, const long long lead1_size, const long long lead2_size,
     const long long ahead, const long long d, const long long e, const long long m, const long long n, const long long offset,
     const long long window, const {REAL} scale,
@@ -120,6 +124,7 @@ extern "C" __global__ void {NAME}_queries(
         const long long low = first + ahead - window + 1, high = first + kp_tile + ahead;
         const long long begin = low > 0 ? low / kp_tile * kp_tile : 0, end = high < m ? high : m;
         {REAL} scores[kp_rows][kp_columns], slopes_here[kp_rows][kp_columns], top[kp_rows], total[kp_rows], mean[kp_rows];
+        #pragma unroll
         for (int a = 0; a < kp_rows; ++a) {
             top[a] = -kp_infinity({REAL}());
             total[a] = mean[a] = {ZERO};
@@ -127,8 +132,10 @@ extern "C" __global__ void {NAME}_queries(
         for (long long key = begin; key < end; key += kp_tile) {
             kp_products(scores, left, right, queries, first, keys, key);
             kp_products(slopes_here, left, right, gradient, first, values, key);
+            #pragma unroll
             for (int a = 0; a < kp_rows; ++a) {
                 {REAL} highest = top[a];
+                #pragma unroll
                 for (int b = 0; b < kp_columns; ++b) {
                     scores[a][b] = kp_score(mask, scores[a][b], first + ty + 8 * a, key + tx + 16 * b);
                     highest = scores[a][b] > highest ? scores[a][b] : highest;
@@ -137,6 +144,7 @@ extern "C" __global__ void {NAME}_queries(
                 // what was summed up from another maximum; nothing was, where that is -infinity
                 const {REAL} factor = top[a] == -kp_infinity({REAL}()) ? {ZERO} : {EXP}(top[a] - highest);
                 {REAL} sum = {ZERO}, weighted = {ZERO};
+                #pragma unroll
                 for (int b = 0; b < kp_columns; ++b) {
                     if (scores[a][b] != -kp_infinity({REAL}())) {
                         const {REAL} weight = {EXP}(scores[a][b] - highest);
@@ -150,14 +158,18 @@ extern "C" __global__ void {NAME}_queries(
             }
         }
         {REAL} sums[kp_rows][kp_wide];
+        #pragma unroll
         for (int a = 0; a < kp_rows; ++a) {
             mean[a] = mean[a] / kp_divisor(total[a]);
+            #pragma unroll
             for (int c = 0; c < kp_wide; ++c) sums[a][c] = {ZERO};
         }
         for (long long key = begin; key < end; key += kp_tile) {
             kp_products(scores, left, right, queries, first, keys, key);
             kp_products(slopes_here, left, right, gradient, first, values, key);
+            #pragma unroll
             for (int a = 0; a < kp_rows; ++a) {
+                #pragma unroll
                 for (int b = 0; b < kp_columns; ++b) {
                     const {REAL} score = kp_score(mask, scores[a][b], first + ty + 8 * a, key + tx + 16 * b);
                     const bool seen = score != -kp_infinity({REAL}());
@@ -169,15 +181,19 @@ extern "C" __global__ void {NAME}_queries(
             kp_loaded(right, keys, key, piece);
             __syncthreads();
             for (int j = 0; j < kp_tile; ++j) {
+                #pragma unroll
                 for (int a = 0; a < kp_rows; ++a) {
                     const {REAL} slope = slopes_of[(ty + 8 * a) * (kp_tile + 1) + j];
+                    #pragma unroll
                     for (int c = 0; c < kp_wide; ++c) sums[a][c] += slope * right[j * (kp_chunk + 1) + tx + 16 * c];
                 }
             }
             __syncthreads();  // the slopes have been read
         }
+        #pragma unroll
         for (int a = 0; a < kp_rows; ++a) {
             const long long i = first + ty + 8 * a;
+            #pragma unroll
             for (int c = 0; c < kp_wide; ++c) {
                 const long long column = piece + tx + 16 * c;
                 if (i < n && column < d) {
@@ -194,7 +210,7 @@ extern "C" __global__ void {NAME}_queries(
 }
 
 // one block for each tile of keys and piece of channels; d_k and d_v
-extern "C" __global__ void {NAME}_keys(
+extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_keys(
     const long long lead0_size, const long long lead1_size, const long long lead2_size,
     const long long ahead, const long long d, const long long e, const long long m, const long long n, const long long offset,
     const long long window, const {REAL} scale,
@@ -224,17 +240,21 @@ extern "C" __global__ void {NAME}_keys(
         const long long low = first - ahead, high = first + kp_tile - 1 + window - ahead;
         const long long begin = low > 0 ? low / kp_tile * kp_tile : 0, end = high < n ? high : n;
         {REAL} scores[kp_rows][kp_columns], slopes_here[kp_rows][kp_columns], of_keys[kp_rows][kp_wide], of_values[kp_rows][kp_wide];
+        #pragma unroll
         for (int a = 0; a < kp_rows; ++a) {
+            #pragma unroll
             for (int c = 0; c < kp_wide; ++c) of_keys[a][c] = of_values[a][c] = {ZERO};
         }
         for (long long query = begin; query < end; query += kp_tile) {
             kp_products(scores, left, right, queries, query, keys, first);
             kp_products(slopes_here, left, right, gradient, query, values, first);
+            #pragma unroll
             for (int a = 0; a < kp_rows; ++a) {
                 const long long i = query + ty + 8 * a;
                 const bool inside = i < n;
                 const {REAL} top = inside ? own_tops[i * tops_by0] : {ZERO}, mean = inside ? own_means[i * means_by0] : {ZERO};
                 const {REAL} divisor = inside ? kp_divisor(own_totals[i * totals_by0]) : {ONE};
+                #pragma unroll
                 for (int b = 0; b < kp_columns; ++b) {
                     const {REAL} score = kp_score(mask, scores[a][b], i, first + tx + 16 * b);
                     const bool seen = score != -kp_infinity({REAL}());
@@ -248,8 +268,10 @@ extern "C" __global__ void {NAME}_keys(
             kp_loaded(right, gradient, query, piece);
             __syncthreads();
             for (int i = 0; i < kp_tile; ++i) {
+                #pragma unroll
                 for (int a = 0; a < kp_rows; ++a) {
                     const {REAL} slope = slopes_of[i * (kp_tile + 1) + ty + 8 * a], weight = weights_of[i * (kp_tile + 1) + ty + 8 * a];
+                    #pragma unroll
                     for (int c = 0; c < kp_wide; ++c) {
                         of_keys[a][c] += slope * left[i * (kp_chunk + 1) + tx + 16 * c];
                         of_values[a][c] += weight * right[i * (kp_chunk + 1) + tx + 16 * c];
@@ -258,8 +280,10 @@ extern "C" __global__ void {NAME}_keys(
             }
             __syncthreads();  // slopes and weights have been read
         }
+        #pragma unroll
         for (int a = 0; a < kp_rows; ++a) {
             const long long j = first + ty + 8 * a;
+            #pragma unroll
             for (int c = 0; c < kp_wide; ++c) {
                 const long long column = piece + tx + 16 * c;
                 if (j < m && column < d) {
@@ -291,8 +315,8 @@ OPENED = '''
 '''
 
 
-def cuda_text(name: str, real: str, tile: int, chunk: int, block: int) -> str:
-    """The text of both kernels for a C type."""
+def cuda_text(name: str, real: str, tile: int, chunk: int, block: int, blocks: int) -> str:
+    """The text of both kernels for a C type; so many ``blocks`` fit a multiprocessor."""
     inputs = []
     for array, own in INPUTS:
         strides = [f"const long long {array}_lead{at}" for at in range(3)] + [f"const long long {array}_by{at}" for at in range(own)]
@@ -300,7 +324,7 @@ def cuda_text(name: str, real: str, tile: int, chunk: int, block: int) -> str:
     suffix = "f" if real == "float" else ""
     places = {
         "{INPUTS}": ",\n".join(inputs), "{OPENED}": OPENED.strip("\n"), "{REAL}": real, "{EXP}": f"exp{suffix}", "{ZERO}": f"0.0{suffix}",
-        "{ONE}": f"1.0{suffix}", "{TILE}": str(tile), "{CHUNK}": str(chunk), "{BLOCK}": str(block), "{NAME}": name,
+        "{ONE}": f"1.0{suffix}", "{TILE}": str(tile), "{CHUNK}": str(chunk), "{BLOCK}": str(block), "{BLOCKS}": str(blocks), "{NAME}": name,
     }
     text = TEXT.strip()
     for place, code in places.items():

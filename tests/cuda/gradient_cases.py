@@ -8,7 +8,6 @@ share is counted.
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -33,10 +32,19 @@ def calls(phase: str, variant: dict[str, object], dtype: str, seed: int = 0) -> 
     for call in itertools.islice(own, MOST.get(phase)):
         call.tensors["grad_out"] = draw(*_result_shape(phase, variant, call.seen()))
         yield call
+    if phase == "attention" and not variant.get("rotary") and not HEADED & set(variant):
+        yield from _wide(draw)
     if phase == "softmax":
         # a gradient that is broadcast, and one in another order of axes
         yield cases.Call({"x": draw(5, 33), "grad_out": draw(1, 33)}, {}, {"grad_out": lambda module, g: module.broadcast_to(g, (5, 33))})
         yield cases.Call({"x": draw(5, 33), "grad_out": draw(33, 5)}, {}, {"grad_out": lambda _, g: g.T})
+
+
+def _wide(draw: Any) -> Iterator[Any]:
+    """Attention with heads wider than what lies in shared memory at once, and more queries and keys than a tile has."""
+    for n, m, d, e, options in ((35, 66, 70, 130, {"causal": True}), (70, 33, 3, 65, {}), (2, 35, 129, 0, {"mask": draw.choice(2, 35)})):
+        wide = {"q": draw(n, d), "k": draw(2, m, d), "v": draw(m, e), "grad_out": draw(2, n, e)}
+        yield cases.Call(wide, {**options, "scale": 0.1})
 
 
 def _even(given: Iterator[Any], variant: dict[str, object]) -> Iterator[Any]:
@@ -118,7 +126,3 @@ class Bounds:
         assert good.all(), f"{told}: off by {off[~good].max()}, bound {bound[~good].min()}"
         self.total.worst = max(self.total.worst, float(ratio.max(initial=0)))
 
-
-def length(call: Any) -> int:
-    """How many entries a call has."""
-    return sum(math.prod(array.shape) for array in call.tensors.values())

@@ -32,12 +32,13 @@ OTHERS = {
 }
 #: attention's masks and biases are no arrays of the caller: these variants make them themselves
 MADE = ({"alibi": True}, {"fully_masked": "mean"})
+TOGETHER: dict[str, object] = {"grouped_query": True, "window": 3, "alibi": True, "causal_alignment": "bottom_right"}
 TARGETS: list[tuple[str, dict[str, object], str]] = [
     *((phase, variant, "float32") for phase in DIFFERENTIABLE if phase != "encoder_block" for variant in variants(phase)),
     *(("encoder_block", {"norm": norm}, "float32") for norm in ("post", "pre")),
     *((phase, dict(variant), "float32") for phase in ("attention", "feed_forward") for variant in phases()[phase].samples[:12]),
     *((phase, variants(phase)[0], dtype) for dtype, chosen in OTHERS.items() for phase in chosen),
-    *(("attention", dict(variant), "bfloat16") for variant in MADE),
+    *(("attention", dict(variant), "bfloat16") for variant in MADE), ("attention", TOGETHER, "float32"),
 ]
 TARGETS = [target for target in TARGETS if target[1] != {"activation": "gelu", "gated": True}]
 

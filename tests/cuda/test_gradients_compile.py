@@ -32,7 +32,7 @@ TARGETS: list[tuple[str, dict[str, object], str]] = [
     *(("attention", {}, dtype) for dtype in ("float32", "float64", "bfloat16")),
     *(("attention", variant, "float32") for variant in (
         {"grouped_query": True}, {"fully_masked": "mean"}, {"softcap": 2.0}, {"sinks": True}, {"rotary": "halves"},
-        {"rotary": "interleaved", "grouped_query": True},
+        {"rotary": "interleaved", "grouped_query": True}, {"window": 2, "alibi": True},
     )),
     ("multi_head_attention", {}, "float16"), ("encoder_block", {}, "float32"), ("encoder_block", {"norm": "pre"}, "bfloat16"),
 ]
@@ -57,8 +57,8 @@ def test_every_text_compiles_within_its_contract(phase: str, variant: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("phase", "count", "options"), [("softmax", 2, {}), ("embedding", 3, {}), ("attention", 4, {}), ("multi_head_attention", 6, {"n_heads": 1})],
-    ids=str,
+    ("phase", "count", "options"),
+    [("softmax", 2, {}), ("embedding", 3, {}), ("attention", 4, {}), ("multi_head_attention", 6, {"n_heads": 1})], ids=str,
 )
 def test_every_name_of_cupy_is_there_and_a_call_is_refused_without_a_gpu(
     phase: str, count: int, options: dict[str, int], cupy: ModuleType
@@ -69,7 +69,7 @@ def test_every_name_of_cupy_is_there_and_a_call_is_refused_without_a_gpu(
     assert "RawModule" in used
     assert not [name for name in sorted(used) if not hasattr(cupy, name)]
     if cupy.cuda.is_available():
-        pytest.skip("a GPU is present: test_gradients_device runs the kernels")
+        pytest.skip("a GPU is present: the kernels run in test_gradients_device")
     space: dict[str, Any] = {}
     exec(compile(source, "generated", "exec"), space)
     with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match=r"cudaError(InsufficientDriver|NoDevice)"):

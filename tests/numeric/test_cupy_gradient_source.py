@@ -37,6 +37,7 @@ LAUNCHES = {
     "embedding": ["embedding_vjp_entries"], "rotary": ["rotary_vjp_entries"], "softmax": ["softmax_vjp_rows"],
     "layer_norm": ["layer_norm_vjp_rows", "layer_norm_vjp_rows2", "layer_norm_vjp_rows3"],
     "rms_norm": ["rms_norm_vjp_rows", "rms_norm_vjp_rows2"], "activation": ["activation_vjp_entries"],
+    "attention": ["attention_vjp_queries", "attention_vjp_keys"],
     "feed_forward": ["feed_forward_vjp_rows", "feed_forward_vjp_entries", "feed_forward_vjp_rows2"],
 }
 
@@ -85,7 +86,7 @@ def test_text_and_launch_contract_agree(phase: str, variant: dict[str, object]) 
     for dtype in DTYPES:
         source = printed(phase, tuple(variant.items()), dtype)
         text, contract = constant(source, "CUDA"), constant(source, "LAUNCH")
-        defined = re.findall(r'extern "C" __global__ void (\w+)\(', text)
+        defined = re.findall(r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(', text)
         launched = re.findall(r'_launch\(\n\s+"(\w+)"', source)
         assert defined == launched == list(contract)
         assert all(kernel["block"] % 32 == 0 and kernel["shared"] == 0 for kernel in contract.values())
