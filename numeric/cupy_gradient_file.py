@@ -1,11 +1,11 @@
 """The text of a generated CuPy gradient kernel file: ``PHASE_vjp``.
 
-What it does: as ``cupy_file``, for a gradient: the signature and the conventions of the NumPy gradient's file, a tuple with one gradient for
-each differentiable input. Where no schedule knows the gradient, its recipe is printed step by step: products are the matrix library's,
-every other sum is a row of a kernel, in one order; attention inside another phase, and in variants that no tiles are for, then has five
-whole matrices of scores in memory at once. Guarantees: as ``cupy_file``; no atomic additions; intermediates are float32 or wider, and a
-gradient of 16 bits is rounded once. Cannot see: the matrix library, as ``cupy_file``; the order in which CuPy itself adds up what an input
-of attention was broadcast along.
+What it does: as ``cupy_file``, for a gradient: the signature and the conventions of the NumPy gradient's file, a tuple with one gradient
+for each differentiable input. Where no schedule knows the gradient, its recipe is printed step by step: products are the matrix library's,
+every other sum is a row of a kernel, in one order; attention inside another phase, and in variants that no tiles are for, then has whole
+matrices of scores in memory, five at once: tiles for these are a later step. Guarantees: as ``cupy_file``; no atomic additions;
+intermediates are float32 or wider, and a gradient of 16 bits is rounded once. Cannot see: the matrix library, as ``cupy_file``; the order
+in which CuPy itself adds up what an input of attention was broadcast along.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def _prologue(signature: Signature, name: str, dtype: str, widened: tuple[str, .
     if not signature.arrays:  # ids are no floating point: the phase checks its own arguments
         at = next(place for place, line in enumerate(before) if line.startswith("ids, table = "))
         rest = [line for line in before[at + 1 :] if line != f"{GRAD_OUT} = cp.asarray({GRAD_OUT})"]
-        return [*before[:at], f"ids, table, {GRAD_OUT} = _loaded(ids), _loaded(table), _loaded({GRAD_OUT})", *format_lines(("table", GRAD_OUT), name, dtype, ()), *rest]
+        loaded = f"ids, table, {GRAD_OUT} = _loaded(ids), _loaded(table), _loaded({GRAD_OUT})"
+        return [*before[:at], loaded, *format_lines(("table", GRAD_OUT), name, dtype, ()), *rest]
     plain = [part.strip() for part in signature.call.partition(", *")[0].split(",")]
     params = tuple(array for array in signature.arrays if array not in plain)
     given = {array: f'_loaded(params["{array}"])' if array in params else f"_loaded({array})" for array in signature.arrays}

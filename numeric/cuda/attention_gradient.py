@@ -43,7 +43,8 @@ JOINED = (
 def attention_gradient(found: Gradient, signature: Signature, dtype: str) -> GradientPlan | None:
     """The plan of a gradient of attention, or None for an option that is not known here."""
     variant = found.variant
-    if found.phase != "attention" or any(value and name not in KNOWN and value not in PLAIN.get(name, ()) for name, value in variant.items()):
+    unknown = any(value and name not in KNOWN and value not in PLAIN.get(name, ()) for name, value in variant.items())
+    if found.phase != "attention" or unknown:
         return None
     name, real = vjp_name(found.phase), TYPES[dtype].real
     text = cuda_text(name, real, TILES[real], CHUNK, BLOCK, BLOCKS)
