@@ -40,7 +40,7 @@ extern "C" __global__ void {name}(
 '''
 LINES = (
     "vocab, d = table.shape",
-    'order = cp.argsort(ids, kind="stable").astype(cp.int64, copy=False)',
+    'order = cp.argsort(ids, kind="stable").astype(cp.int64, copy=False) if ids.size else ids',
     "starts = cp.searchsorted(ids[order], cp.arange(vocab + 1)).astype(cp.int64, copy=False)",
     "(d_table,) = _launch(",
     '    "{name}", vocab * d, (d, vocab),',

@@ -22,7 +22,7 @@ cases = sys.modules["kernelproof_cuda_cases"]
 #: variants of attention that give the definition an axis of heads
 HEADED = frozenset({"grouped_query", "sinks", "alibi"})
 #: calls of a phase that are enough where the program does not depend on the values: the first so many
-MOST = {"attention": 22, "encoder_block": 4}
+MOST = {"attention": 22, "encoder_block": 3}
 
 
 def calls(phase: str, variant: dict[str, object], dtype: str, seed: int = 0) -> Iterator[Any]:
@@ -99,20 +99,16 @@ class Bounds:
         own = "probability=float32,intermediate=float32" if dtype in ("float16", "bfloat16") else ""
         self.precision = read_precision(own, dtype)
 
-    def check(self, call: Any, results: list[np.ndarray], others: list[np.ndarray] | None) -> None:
-        """Each gradient lies within the bound of the reference, and within twice the bound of another kernel's."""
+    def check(self, call: Any, results: list[np.ndarray]) -> None:
+        """Each gradient lies within the bound of the reference, and has its input's shape."""
         expected = gradient_reference(
             self.found.phase, self.found.variant, call.seen(), call.options, self.dtype, precision=self.precision
         )
         assert len(results) == len(expected)
-        for place, (name, wanted) in enumerate(expected.items()):
-            result, known = results[place], np.isfinite(wanted.error)
+        for result, (name, wanted) in zip(results, expected.items(), strict=True):
             assert result.shape == wanted.value.shape == call.seen()[name].shape, name
-            value = cases.values_of(result, self.dtype)
-            self._within(call, name, value, wanted.value, wanted.error, known)
-            if others is not None:
-                assert others[place].dtype == result.dtype and others[place].shape == result.shape
-                self._within(call, name, value, cases.values_of(others[place], self.dtype), 2 * wanted.error, known)
+            known = np.isfinite(wanted.error)
+            self._within(call, name, cases.values_of(result, self.dtype), wanted.value, wanted.error, known)
             self.total.compared += int(known.sum())
             self.total.inconclusive += int((~known).sum())
 

@@ -20,21 +20,16 @@ from kernelproof.symbolic.registry import gradient
 
 pytestmark = pytest.mark.cuda
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
-#: formats of a phase, and the variants whose texts differ by more than a mask
+#: texts that differ by more than a mask
 TARGETS: list[tuple[str, dict[str, object], str]] = [
-    *(("softmax", {}, dtype) for dtype in ("float32", "float64", "float16", "bfloat16")),
-    *(("layer_norm", {}, dtype) for dtype in ("float32", "float64", "bfloat16")), ("rms_norm", {}, "float16"),
-    *(("activation", {"activation": name}, "float32") for name in ("relu", "gelu", "gelu_tanh", "silu")),
-    *(("feed_forward", {"activation": name}, dtype) for name, dtype in (("relu", "float64"), ("gelu", "bfloat16"), ("silu", "float32"))),
-    ("feed_forward", {"activation": "silu", "gated": True}, "float32"),
-    *(("embedding", {}, dtype) for dtype in ("float32", "float64", "float16", "bfloat16")),
-    ("rotary", {}, "float32"), ("rotary", {"layout": "interleaved"}, "bfloat16"),
-    *(("attention", {}, dtype) for dtype in ("float32", "float64", "bfloat16")),
-    *(("attention", variant, "float32") for variant in (
-        {"grouped_query": True}, {"fully_masked": "mean"}, {"softcap": 2.0}, {"sinks": True}, {"rotary": "halves"},
-        {"rotary": "interleaved", "grouped_query": True}, {"window": 2, "alibi": True},
-    )),
-    ("multi_head_attention", {}, "float16"), ("encoder_block", {}, "float32"), ("encoder_block", {"norm": "pre"}, "bfloat16"),
+    ("softmax", {}, "float32"), ("softmax", {}, "float16"), ("layer_norm", {}, "float64"), ("layer_norm", {}, "bfloat16"),
+    ("rms_norm", {}, "float32"), ("activation", {"activation": "relu"}, "bfloat16"), ("activation", {"activation": "gelu"}, "float32"),
+    ("feed_forward", {"activation": "gelu_tanh"}, "float32"), ("feed_forward", {"activation": "silu"}, "float64"),
+    *(("embedding", {}, dtype) for dtype in ("float32", "float64", "float16", "bfloat16")), ("rotary", {"layout": "halves"}, "float32"),
+    ("attention", {"fully_masked": "mean"}, "bfloat16"), ("attention", {"sinks": True}, "float32"),
+    ("attention", {"rotary": "halves"}, "bfloat16"), ("multi_head_attention", {}, "float16"), ("encoder_block", {"norm": "pre"}, "float32"),
+    # compiled for all architectures: registers are many
+    *(("attention", {}, dtype) for dtype in ("float32", "float64")),
 ]
 
 
@@ -48,7 +43,8 @@ def test_every_text_compiles_within_its_contract(phase: str, variant: dict[str, 
     nvrtc, source = neighbour("nvrtc"), cupy_gradient_source(gradient(phase, **variant), dtype)
     found = nvrtc.constants(source, "CUDA", "LAUNCH")
     place = TARGETS.index((phase, variant, dtype)) % 3
-    chosen = ARCHITECTURES if os.environ.get("KERNELPROOF_CUDA_PROFILE") else ARCHITECTURES[place : place + 1]
+    tiles = "_queries" in source
+    chosen = ARCHITECTURES if tiles or os.environ.get("KERNELPROOF_CUDA_PROFILE") else ARCHITECTURES[place : place + 1]
     for architecture in chosen:
         ptx = nvrtc.compiled(found["CUDA"], found["LAUNCH"], architecture)
         assert not re.search(r"\b(atom|red)\.", ptx), "an atomic operation: sums would depend on the order in which threads run"
