@@ -175,6 +175,8 @@ class Values:
             return f"-{args[0]}"
         if name == "broadcast":
             return args[0]
+        if name == "less":
+            return f"{args[0]} < {args[1]} ? {literal(Num(1).value, real)} : {literal(Num(0).value, real)}"
         if name == "max":
             self.helpers.add(("kp_max", real))
             return f"kp_max({args[0]}, {args[1]})"

@@ -13,6 +13,7 @@ for one.
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 
 from kernelproof.numeric.cuda.grouped import SPLIT, is_grouped, plain_program
 from kernelproof.numeric.cuda.plan import CudaPlan, cuda_plan_of
@@ -33,7 +34,7 @@ from kernelproof.symbolic.terms import Var
 
 #: ids may have any number of axes, none included; the kernel reads a row of them
 FLAT_IDS = ("shape = ids.shape", "ids = ids.reshape(-1)")
-#: replaced by the check of ``_format_lines``: bfloat16 is handed over as integers
+#: replaced by the check of ``format_lines``: bfloat16 is handed over as integers
 TABLE_FORMAT = "if table.dtype.kind"
 FLAT_RESULT = "out = out.reshape((*shape, table.shape[1]))"
 
@@ -58,18 +59,14 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
     printer = CupyPrinter(phase, program, signature, dtype, destinations)
     outputs = printer.run()
     prologue = [*_prologue(derivation, signature, dtype, printer.widened, plan), *steps_line(derivation), *(SPLIT if grouped else ())]
-    body = [*prologue, *_size_lines(program, printer.kernels, prologue), *made, *printer.lines]
+    body = [*prologue, *size_lines(program, printer.kernels, prologue), *made, *printer.lines]
     if not destinations:
         result = signature.result.replace("{np}", "cp").replace("{out}", outputs[0].code)
         body += [] if result == "out" else [f"out = {result.replace('(out)', 'out')}"]
     if phase == "embedding":
         body.append(FLAT_RESULT)
     body.append("return out" if phase == "positional" or types.converts else "return out.astype(dtype, copy=False)")
-    head = _head(derivation, dtype)
-    if printer.kernels:
-        head += ["", f"CUDA = r'''{cuda_text(printer.kernels, printer.helpers, types)}'''", "", *_contract(printer.kernels)]
-        head += ["", 'MODULE = cp.RawModule(code=CUDA, options=("-std=c++17",))  # compiled when the first kernel runs']
-        head += ["", LAUNCH.rstrip()]
+    head = head_lines(docstring(derivation, "cupy", dtype), dtype, printer.kernels, printer.helpers)
     if plan is not None:
         head += ["", *plan.constants, *(f"\n{helper.rstrip()}" for helper in plan.helpers)]
     if dtype == "bfloat16" and printer.widened:
@@ -80,25 +77,30 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
     return sealed("\n".join((*head, "", "", *function)) + "\n")
 
 
-def _head(derivation: Derivation, dtype: str) -> list[str]:
-    """The docstring, imports, and the types that a file computes in and stores."""
-    types = TYPES[dtype]
-    head = [f'"""{docstring(derivation, "cupy", dtype)}\n"""', "", "import math", "", "import cupy as cp"]
-    stored = f"STORED = cp.{types.array}{'  # bfloat16 as its bits' if dtype == 'bfloat16' else ''}"
-    return [*head, "", f"COMPUTE = cp.{types.compute}", stored]
-
-
 def _whole(derivation: Derivation, dtype: str, plan: CudaPlan) -> str:
     """The file of a kernel that is its schedule's alone: the checks of arguments, up to where a mask would be laid out, and its lines."""
     phase, signature = derivation.phase, signature_of(derivation.phase, derivation.variant, cache=False)
     before = [filled(line, phase, "cp") for line in signature.before]
     checks = before[: next((at for at, line in enumerate(before) if line.startswith("allow, bias = _mask(")), len(before))]
     loaded = ", ".join(f"{plan.loader}({name})" for name in signature.arrays)
-    body = [f"{', '.join(signature.arrays)} = {loaded}", *_format_lines(signature.arrays, phase, dtype, ()), *checks, *plan.lines]
+    body = [f"{', '.join(signature.arrays)} = {loaded}", *format_lines(signature.arrays, phase, dtype, ()), *checks, *plan.lines]
     helpers = (MERGED, *plan.helpers, *(text.replace("{np}", "cp") for text in signature.helpers if "def _mask(" not in text))
-    lines = [*_head(derivation, dtype), "", *plan.constants, *(f"\n{helper.rstrip()}" for helper in helpers)]
+    head = head_lines(docstring(derivation, "cupy", dtype), dtype, [], set())
+    lines = [*head, "", *plan.constants, *(f"\n{helper.rstrip()}" for helper in helpers)]
     lines += ["", "", f"def {phase}({signature.call}):", *(f"    {line}" for line in body)]
     return sealed("\n".join(lines) + "\n")
+
+
+def head_lines(opening: str, dtype: str, kernels: list[KernelText], helpers: set[tuple[str, str]]) -> list[str]:
+    """What stands above the functions of a file: its docstring, its formats, the kernels and what launches them."""
+    types, note = TYPES[dtype], "  # bfloat16 as its bits" if dtype == "bfloat16" else ""
+    head = [f'"""{opening}\n"""', "", "import math", "", "import cupy as cp", "", f"COMPUTE = cp.{types.compute}"]
+    head.append(f"STORED = cp.{types.array}{note}")
+    if kernels:
+        head += ["", f"CUDA = r'''{cuda_text(kernels, helpers, types)}'''", "", *_contract(kernels)]
+        head += ["", 'MODULE = cp.RawModule(code=CUDA, options=("-std=c++17",))  # compiled when the first kernel runs']
+        head += ["", LAUNCH.rstrip()]
+    return head
 
 
 def cuda_text(kernels: list[KernelText], helpers: set[tuple[str, str]], types: Types) -> str:
@@ -138,7 +140,7 @@ def _prologue(
     if phase == "embedding":
         dropped = [place for place, line in enumerate(before) if line.startswith(TABLE_FORMAT)]
         before = [line for place, line in enumerate(before) if place not in dropped and place - 1 not in dropped]
-        return [*before[:1], *_format_lines(("table",), phase, dtype, ()), *before[1:], *FLAT_IDS]
+        return [*before[:1], *format_lines(("table",), phase, dtype, ()), *before[1:], *FLAT_IDS]
     lines = []
     if phase == "encoder_block":
         params = signature.arrays[1:]
@@ -151,10 +153,10 @@ def _prologue(
     else:
         sources = [f"{plan.loader if plan else 'cp.asarray'}({name})" for name in signature.arrays]
     lines.append(f"{', '.join(signature.arrays)} = {', '.join(sources)}")
-    return [*lines, *_format_lines(signature.arrays, phase, dtype, widened, plan), *before]
+    return [*lines, *format_lines(signature.arrays, phase, dtype, widened, plan), *before]
 
 
-def _format_lines(
+def format_lines(
     arrays: tuple[str, ...], phase: str, dtype: str, widened: tuple[str, ...], plan: CudaPlan | None = None
 ) -> list[str]:
     """Arrays are brought to the stored format; those that contractions read, to the one computed in."""
@@ -176,8 +178,8 @@ def _format_lines(
     return [*lines, f"{names} = {', '.join(f'{name}.astype(STORED, copy=False)' for name in arrays)}"]
 
 
-def _size_lines(program: Program, kernels: list[KernelText], prologue: list[str]) -> list[str]:
-    """Lengths that launches need and the prologue does not set, read from the shapes of the inputs."""
+def size_lines(program: Program, kernels: list[KernelText], prologue: list[str], names: Mapping[str, str] | None = None) -> list[str]:
+    """Lengths that launches need and the prologue does not set, read from the shapes of the inputs; ``names`` as in the source."""
     text = "\n".join(f"    {line}" for line in prologue)
     tree = ast.parse(f"def prologue():\n{text}\n")
     known = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
@@ -189,7 +191,7 @@ def _size_lines(program: Program, kernels: list[KernelText], prologue: list[str]
     lines = []
     for name in wanted:
         if name not in known:
-            lines.append(f"{name} = {_length(program, name)}")
+            lines.append(f"{name} = {_length(program, name, names or {})}")
     return lines
 
 
@@ -197,11 +199,11 @@ def _names(code: str) -> list[str]:
     return [node.id for node in ast.walk(ast.parse(code, mode="eval")) if isinstance(node, ast.Name)]
 
 
-def _length(program: Program, name: str) -> str:
+def _length(program: Program, name: str, names: Mapping[str, str]) -> str:
     """Where an input shows a length."""
     for operation in program.operations:
         if operation.kind == "input":
             for place, axis in enumerate(operation.axes):
                 if isinstance(axis.size, Var) and axis.size.name == name:
-                    return f"{operation.detail[0]}.shape[{place - len(operation.axes)}]"
+                    return f"{names.get(operation.detail[0], operation.detail[0])}.shape[{place - len(operation.axes)}]"
     raise AssertionError(f"no input has an axis of length {name}")

@@ -57,3 +57,19 @@ def _widened(bits):
     """bfloat16, held as its 16 bits, to float32: exact."""
     return (bits.astype(cp.uint32) << 16).view(cp.float32)
 '''
+
+NARROWED = '''
+def _narrowed(values):
+    """float32 to bfloat16, as its 16 bits: the nearest value, of two the one with an even last bit."""
+    bits = values.astype(cp.float32, copy=False).view(cp.uint32)
+    nearest = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(cp.uint16)
+    return cp.where(cp.isnan(values), cp.uint16(0x7FFF), nearest)
+'''
+
+LOADED = '''
+def _loaded(array):
+    """An array of CuPy, of NumPy or of anything on the device with DLPack; bfloat16 as its 16 bits."""
+    foreign = not isinstance(array, cp.ndarray) and hasattr(array, "__dlpack_device__") and int(array.__dlpack_device__()[0]) == 2
+    array = cp.from_dlpack(array) if foreign else cp.asarray(array)
+    return array.view(cp.uint16) if array.dtype.name == "bfloat16" else array
+'''

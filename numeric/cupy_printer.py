@@ -27,8 +27,12 @@ class CupyPrinter(ArrayPrinter):
 
     def __init__(self, phase: str, program: Program, signature: Signature, dtype: str, destinations: tuple[str, ...] = ()) -> None:
         super().__init__(program, "cp", signature.unbatched, signature.optional)
+        self._prepare(phase, signature, dtype, destinations)
+
+    def _prepare(self, phase: str, signature: Signature, dtype: str, destinations: tuple[str, ...], kept: bool = False) -> None:
+        """The plan; with ``kept`` the results are arrays in the format computed in, as what a later step reads."""
         self.types = TYPES[dtype]
-        self.plan = plan(program, signature.unbatched, self.types.converts)
+        self.plan = plan(self.program, signature.unbatched, self.types.converts, kept)
         self.kernels: list[KernelText] = []
         self.helpers: set[tuple[str, str]] = set()
         self._phase, self._destinations = phase, destinations
@@ -95,7 +99,7 @@ class CupyPrinter(ArrayPrinter):
         return f"{prefix}{self._counts[prefix]}"
 
     def _destination(self, store: Store) -> str | None:
-        return self._destinations[store.output] if self._destinations and store.output is not None else None
+        return (self._destinations[store.output] or None) if self._destinations and store.output is not None else None
 
     def _made(self, written: Written) -> str:
         """A result of a launch: the view it fills or None, its shape and its type."""

@@ -7,7 +7,7 @@ input's shape, sums over leading axes that the input does not have included. Can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kernelproof.numeric.file_parts import dtype_check, facts, file_text, filled, quoted
 from kernelproof.numeric.gradient_forms import FLAT, GradientProgram, gradient_program
@@ -35,14 +35,14 @@ def _made(found: Gradient) -> tuple[GradientProgram, Plan | None]:
     return made, gradient_plan_of(found, made, gradient_signature(found.phase, found.variant))
 
 
-def gradient_docstring(found: Gradient, dtype: str) -> str:
+def gradient_docstring(found: Gradient, dtype: str, backend: str, licences: Sequence[str]) -> str:
     """The docstring of the file."""
     variant, signature = variant_text(found), gradient_signature(found.phase, found.variant)
-    lines = [f"{found.title}{f' ({variant})' if variant else ''}: numpy, {dtype}.", "", "Definitions:"]
+    lines = [f"{found.title}{f' ({variant})' if variant else ''}: {backend}, {dtype}.", "", "Definitions:"]
     lines += [f"    {text(formula)}" for definition in found.definitions for formula in equations_of(definition)]
     lines += ["Gradients:", *(f"    of {name}: {stage}" for name, stage in found.results.items())]
     lines += ["Shapes:", *(f"    {shape}" for shape in signature.shapes)]
-    end = facts(gradient_licences(found), found.statements, "Rounding error, of each gradient:", dtype, found.fingerprint())
+    end = facts(licences, found.statements, "Rounding error, of each gradient:", dtype, found.fingerprint())
     return quoted([*lines, *end])
 
 
@@ -54,8 +54,9 @@ def gradient_source(found: Gradient, dtype: str) -> str:
     plan = plan or _whole(made, signature, found.variant)
     signature = plan.signature or signature
     compute = "float32" if dtype in ("float16", "bfloat16") else dtype
-    steps = [*(filled(line, name) for line in signature.before), *_of_type(phase), *plan.lines, *_return_lines(made, signature)]
-    return file_text(gradient_docstring(found, dtype), [f"COMPUTE = np.{compute}"], plan, signature, name, steps)
+    steps = [*(filled(line, name) for line in signature.before), *_of_type(phase), *plan.lines, *return_lines(made, signature)]
+    opening = gradient_docstring(found, dtype, "numpy", gradient_licences(found))
+    return file_text(opening, [f"COMPUTE = np.{compute}"], plan, signature, name, steps)
 
 
 def _of_type(phase: str) -> list[str]:
@@ -75,18 +76,26 @@ def _whole(made: GradientProgram, signature: Signature, variant: Mapping[str, ob
     chosen: Recipe = recipe(made)
     names, implicit = {made.result.name: GRAD_OUT}, not made.leading and made.phase not in FLAT
     printer = GradientPrinter(chosen.program, "np", signature.unbatched, signature.optional, names, implicit)
-    outputs, lines, place = printer.run(), list[str](), 0
+    lines = named_lines(made, chosen.program, [code.code for code in printer.run()], variant)
+    imports = ("from scipy.special import erf",) if printer.uses_erf else ()
+    return Plan((*printer.lines, *lines), imports=imports, licences=chosen.licences)
+
+
+def named_lines(
+    made: GradientProgram, program: Program, outputs: Sequence[str], variant: Mapping[str, object], module: str = "np"
+) -> list[str]:
+    """The lines that make ``d_NAME`` of the code of the outputs, for each differentiable input NAME."""
+    implicit, lines, place = not made.leading and made.phase not in FLAT, list[str](), 0
     for name, count in zip(made.inputs, made.clauses, strict=True):
-        parts, lengths = [code.code for code in outputs[place : place + count]], _lengths(chosen.program, place)
+        parts, lengths = outputs[place : place + count], _lengths(program, place)
         place += count
         lead = () if not implicit else ("*lead",) if made.phase == "attention" else ("*x.shape[:-2]",)
-        lines += [f"d_{name} = {parts[0]}"] if count == 1 else _by_cases(f"d_{name}", parts, (*lead, *lengths), variant)
+        lines += [f"d_{name} = {parts[0]}"] if count == 1 else _by_cases(f"d_{name}", parts, (*lead, *lengths), variant, module)
         own = [size_code(axis).code for axis in made.axes[name]]
         if name in ("q", "k", "v") and (made.leading or len(lengths) != len(own)):
             width = "v.shape[-1]" if name == "v" else own[-1]
             lines.append(f"d_{name} = d_{name}.reshape((*lead, {', '.join(own[:-1])}, {width}))")
-    imports = ("from scipy.special import erf",) if printer.uses_erf else ()
-    return Plan((*printer.lines, *lines), imports=imports, licences=chosen.licences)
+    return lines
 
 
 def _lengths(program: Program, place: int) -> list[str]:
@@ -96,20 +105,20 @@ def _lengths(program: Program, place: int) -> list[str]:
     return [size_code(sizes[name].size).code for name in program.frames[place]]
 
 
-def _by_cases(name: str, parts: list[str], shape: tuple[str, ...], variant: Mapping[str, object]) -> list[str]:
+def _by_cases(name: str, parts: Sequence[str], shape: tuple[str, ...], variant: Mapping[str, object], module: str) -> list[str]:
     """Channels that turn in pairs, each where the layout has it; ``shape`` is that of one part."""
     alternate = "interleaved" in (variant.get("layout"), variant.get("rotary"))
     places = ("..., 0::2", "..., 1::2") if alternate else (f"..., :{shape[-1]}", f"..., {shape[-1]}:")
-    whole = f"{name} = np.empty(({', '.join(shape[:-1])}, 2 * {shape[-1]}), dtype=work)"
+    whole = f"{name} = {module}.empty(({', '.join(shape[:-1])}, 2 * {shape[-1]}), dtype=work)"
     return [whole, *(f"{name}[{place}] = {part}" for place, part in zip(places, parts, strict=True))]
 
 
 # -- results --------------------------------------------------------------------------------------------------------------------------
 
 
-def _return_lines(made: GradientProgram, signature: Signature) -> list[str]:
-    """The tuple: each gradient in its input's shape and in the type of the arrays."""
-    shown = {name: f"{_in_shape(made, signature, name)}.astype(dtype, copy=False)" for name in made.inputs}
+def return_lines(made: GradientProgram, signature: Signature, stored: str = "{}.astype(dtype, copy=False)") -> list[str]:
+    """The tuple: each gradient in its input's shape and, by the code ``stored``, in the type of the arrays."""
+    shown = {name: stored.format(_in_shape(made, signature, name)) for name in made.inputs}
     if "params" not in signature.call:
         return ["return (", *(f"    {code}," for code in shown.values()), ")"]
     first, *rest = made.inputs

@@ -92,7 +92,7 @@ def _led(plain: Signature, phase: str) -> tuple[str, ...]:
         parts = "for part in (q, k, v)"
         return (
             "leading = math.prod(lead)", "q_shape, k_shape, v_shape = q.shape, k.shape, v.shape",
-            f"q, k, v = (np.broadcast_to(part, (*lead, *part.shape[-3:])).reshape((leading, *part.shape[-3:])) {parts})",
+            f"q, k, v = ({{np}}.broadcast_to(part, (*lead, *part.shape[-3:])).reshape((leading, *part.shape[-3:])) {parts})",
             f"{GRAD_OUT} = {GRAD_OUT}.reshape((leading, *{GRAD_OUT}.shape[-3:]))", *masks,
         )
     own = "n, d" if plain.helpers else "d"

@@ -23,7 +23,7 @@ from kernelproof.numeric.kept_kernels import Kept, Wanted, cache_folder, keep, k
 from kernelproof.numeric.kernel_file import kernel_source, licences_of
 from kernelproof.numeric.rounding import FORMATS
 from kernelproof.numeric.tuning import apply
-from kernelproof.symbolic.errors import InputError, NotBuiltYet
+from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.phase import Derivation, Gradient, Statement
 from kernelproof.symbolic.registry import check_variant, derive
 from kernelproof.symbolic.registry import gradient as gradient_of
@@ -177,12 +177,12 @@ def generated_anew(wanted: Wanted) -> Kernel:
     variant = dict(wanted.variant)
     if wanted.vjp:
         found = gradient_of(wanted.phase, **variant)
-        if wanted.backend != "numpy":
-            raise NotBuiltYet(
-                f"generating {wanted.phase} with vjp for {wanted.backend}: not built yet in this version; "
-                "choose the backend numpy, or leave vjp out"
-            )
-        source = gradient_source(found, wanted.dtype)
+        if wanted.backend == "cupy":
+            from kernelproof.numeric.cupy_gradient_file import cupy_gradient_source
+
+            source = cupy_gradient_source(found, wanted.dtype)
+        else:
+            source = gradient_source(found, wanted.dtype)
     elif wanted.backend == "cupy":
         from kernelproof.numeric.cupy_file import cupy_source
 
@@ -193,4 +193,10 @@ def generated_anew(wanted: Wanted) -> Kernel:
 
 
 def _licences(origin: Derivation | Gradient, backend: str, dtype: str) -> tuple[str, ...]:
-    return licences_of(origin, backend, dtype) if isinstance(origin, Derivation) else gradient_licences(origin)
+    if isinstance(origin, Derivation):
+        return licences_of(origin, backend, dtype)
+    if backend == "cupy":
+        from kernelproof.numeric.cupy_gradient_file import cupy_gradient_licences
+
+        return cupy_gradient_licences(origin, dtype)
+    return gradient_licences(origin)

@@ -22,6 +22,7 @@ from kernelproof.properties import values, views
 from kernelproof.properties.call import CACHE, call_text, gradient_slots
 from kernelproof.properties.literals import MOST_LITERALS, literal, packed, type_text, wrapped
 from kernelproof.properties.model import Case, Finding, Inputs, dtype_named
+from kernelproof.properties.shapes import is_vjp
 from kernelproof.properties.targets import Target
 
 _RECIPE_SOURCE = (values.generator, values.make_floats, values._floats, values._with_one_large)
@@ -191,9 +192,20 @@ def _loading(target: Target) -> str:
             "def target(*arrays, **options):",
             "    to = lambda x: {k: to(v) for k, v in x.items()} if isinstance(x, dict) else "
             "cupy.asarray(x) if isinstance(x, np.ndarray) else x",
-            "    return cupy.asnumpy(on_gpu(*map(to, arrays), **{name: to(value) for name, value in options.items()}))",
+            *_from_gpu("on_gpu(*map(to, arrays), **{name: to(value) for name, value in options.items()})", is_vjp(target.phase)),
         ]
     return "\n".join([*lines, ""])
+
+
+def _from_gpu(call: str, several: bool) -> list[str]:
+    """The lines that give the result of a call in NumPy; a gradient kernel has several, some perhaps in a mapping."""
+    if not several:
+        return [f"    return cupy.asnumpy({call})"]
+    return [
+        "    back = lambda x: {k: back(v) for k, v in x.items()} if isinstance(x, dict) else cupy.asnumpy(x)",
+        f"    found = {call}",
+        "    return tuple(map(back, found)) if isinstance(found, tuple) else back(found)",
+    ]
 
 
 def _from_memory(target: Target) -> list[str]:

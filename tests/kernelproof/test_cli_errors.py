@@ -51,8 +51,8 @@ BAD_ARGUMENTS = [
 NOT_BUILT = [
     (["derive", "positional", "--vjp"], "derive: gradient of positional: it has no differentiable input; leave --vjp out"),
     (
-        ["generate", "softmax", "--vjp", "--backend", "cupy", "-o", "k.py"],
-        "generate: generating softmax with vjp for cupy: not built yet in this version; choose the backend numpy, or leave vjp out",
+        ["generate", "positional", "--vjp", "--backend", "cupy", "-o", "k.py"],
+        "generate: gradient of positional: it has no differentiable input; leave --vjp out",
     ),
     (
         ["generate", "positional", "--vjp", "-o", "k.py"],

@@ -56,10 +56,11 @@ def test_other_types_are_right_too(dtype: str, tmp_path: Path) -> None:
     assert check(path).ok
 
 
-def test_a_cupy_file_is_compared_and_not_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("vjp", [False, True], ids=["forward", "gradient"])
+def test_a_cupy_file_is_compared_and_not_run(vjp: bool, tmp_path: Path) -> None:
     from kernelproof.numeric.kernel import generate
 
-    _, path = generate("softmax", backend="cupy").save(tmp_path / "kernel.py")
+    _, path = generate("softmax", backend="cupy", vjp=vjp).save(tmp_path / "kernel.py")
     found = check(path)
     assert found.ok and any("the cupy backend is not executed" in line for line in found.lines)
     assert not any("sampled" in line for line in found.lines) and "cupy" not in sys.modules

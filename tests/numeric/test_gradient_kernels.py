@@ -160,7 +160,7 @@ def test_certificates_are_checked_and_a_changed_file_is_told(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"phase": "positional"}, "no differentiable input"), ({"phase": "softmax", "backend": "cupy"}, "not built yet")], ids=str,
+    [({"phase": "positional", "backend": backend}, "no differentiable input") for backend in ("numpy", "cupy")], ids=str,
 )
 def test_what_has_no_gradient_kernel(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -267,3 +267,13 @@ def test_a_generated_kernel_is_generated_again(backend: str) -> None:
     assert f"kernelproof.generate('positional', backend='{backend}', dtype='float64', layout='halves')" in program
     assert ("cupy.asnumpy" in program) is (backend == "cupy")
     compile(program, "reproducer", "exec")
+
+
+def test_gradients_of_a_gpu_come_back_one_by_one() -> None:
+    options = {"backend": "cupy", "dtype": "float32", "vjp": True}
+    target = Target("generated:softmax", min, "generated", "softmax", "softmax", "softmax.vjp", {}, frozenset(), "cupy", options)
+    case = Case("softmax.vjp", (("n", 2),))
+    inputs = Inputs({name: np.zeros(2, dtype=np.float32) for name in ("x", "grad_out")}, {})
+    program = reproducer(target, "a.b", "c", case, Finding(False, expected=(np.zeros(2),), inputs=inputs))
+    assert "back = lambda x:" in program and "return tuple(map(back, found))" in program
+    compile(program, "reproducer", "exec")
