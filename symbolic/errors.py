@@ -9,9 +9,5 @@ class InputError(ValueError):
     """A call, file or target that cannot be used. The text says what was being done, the value, what was expected, what to do."""
 
 
-class NotBuiltYet(InputError):
-    """Something the contract names that this version does not do yet."""
-
-
 class ProofError(Exception):
     """A rule was applied where it does not hold. Raised by the trusted core; never shown for bad user input."""

@@ -18,7 +18,7 @@ from kernelproof.reports.speed.model import DIFFERS, FAILED, MEASURED, MET, MISS
 from kernelproof.reports.speed.paired import Effort, Pair
 from kernelproof.reports.speed.rivals import NotThere, Rival
 from kernelproof.reports.speed.workloads import Inputs, Workload
-from kernelproof.symbolic.errors import NotBuiltYet
+from kernelproof.symbolic.errors import InputError
 
 TARGETS = {"numpy": 0.5, "torch": 1.0, "products": 1.2}
 WORK = Workload("attention", small("attention").sizes, targets=TARGETS)
@@ -120,7 +120,7 @@ def test_a_kernel_that_fails_is_wrong() -> None:
 
 def test_a_kernel_that_is_not_built_is_listed_with_the_reason() -> None:
     def refused(*_: Any, **__: Any) -> Any:
-        raise NotBuiltYet("generating attention with vjp: not built yet")
+        raise InputError("generating attention with vjp: not built yet")
 
     row = bench(generate=refused)[0].row(WORK)
     assert (row.status, row.error, row.kernel) == (NOT_BUILT, "generating attention with vjp: not built yet", "")

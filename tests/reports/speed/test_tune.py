@@ -17,7 +17,7 @@ from kernelproof.reports.speed.checking import BEYOND, WITHIN, Check
 from kernelproof.reports.speed.paired import Effort, Pair
 from kernelproof.reports.speed.tune import BLOCKS, CACHES, Tuning, tunable_workloads
 from kernelproof.reports.speed.workloads import WORKLOADS
-from kernelproof.symbolic.errors import NotBuiltYet
+from kernelproof.symbolic.errors import InputError
 
 SOURCE = "QUERY_BLOCK = 0\nKEY_BLOCK = 0\nCACHE_BYTES = 1 << 20\nTHREADS = 0\n_BLOCK = 3\n\n\ndef attention(q, k, v):\n    return sizes()\n"
 SOURCE += "\n\ndef sizes():\n    return QUERY_BLOCK, KEY_BLOCK, CACHE_BYTES\n"
@@ -98,7 +98,7 @@ def test_a_size_that_does_not_work_is_passed_over() -> None:
 
 def test_what_cannot_be_generated_or_has_no_sizes_is_listed() -> None:
     def refused(*_: Any, **__: Any) -> Any:
-        raise NotBuiltYet("not built yet")
+        raise InputError("not built yet")
 
     assert "not built yet" in tuned(lambda *_: 1.0, generate=refused)[0].table()
     plain = Toy("def attention(q, k, v):\n    return 0\n")
