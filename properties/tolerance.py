@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kernelproof.numeric.interpret import Approx
+from kernelproof.numeric.rounding import FORMATS
 from kernelproof.properties.kept_references import reference
 from kernelproof.properties.model import Finding, Inputs
 from kernelproof.properties.values import Array
@@ -50,6 +51,20 @@ def within(
     return Finding(
         ok=False, ratio=worst, observed=observed, expected=expected, bound=bound, message=message, inputs=inputs
     )
+
+
+#: from this share of the largest number of a format on, a right result may be infinite
+NEAR_THE_END = 0.99
+
+
+def missing(observed: Array, expected: Array, dtype: str) -> Array:
+    """Where a result is not finite, though the expected one is not too large for the format."""
+    bad = ~np.isfinite(observed.astype(np.float64))
+    try:
+        beyond = np.broadcast_to(np.abs(expected) > NEAR_THE_END * FORMATS[dtype].largest, bad.shape)
+    except ValueError:
+        return bad  # a wrong shape is another property's finding
+    return np.asarray(bad & ~beyond)
 
 
 def expected_of(phase: str, variant: Mapping[str, object], inputs: Inputs, dtype: str) -> Approx:

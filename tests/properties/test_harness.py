@@ -167,6 +167,24 @@ def test_nan_is_excused_only_by_the_variant(judge: Judge) -> None:
     assert not check_finite(call, blamed, Setting("attention")).ok
 
 
+def test_a_result_that_is_too_large_for_the_format_may_be_infinite() -> None:
+    """Of ones alone the result is d·h, and float16 ends at 65504."""
+    from kernelproof.properties.call import Call
+    from kernelproof.properties.harness import check_finite
+    from kernelproof.properties.model import Case, Recipe, Setting
+    from kernelproof.properties.shapes import phase_shape
+
+    recipes = tuple((name, Recipe("zero" if name[0] == "b" else "ones")) for name in ("x", "w1", "b1", "w2", "b2"))
+
+    def checked(width: int, result: float) -> bool:
+        case = Case("feed_forward", (("n", 2), ("d", width), ("h", width)), recipes=recipes, dtype="float16")
+        kernel = Call(lambda x, *_: np.full(x.shape, result, x.dtype), phase_shape("feed_forward"))
+        return check_finite(kernel, case, Setting("feed_forward", dtype="float16")).ok
+
+    assert checked(300, np.inf) and checked(200, 40000.0)
+    assert not checked(200, np.inf) and not checked(200, np.nan)
+
+
 def test_bits() -> None:
     nan = np.array([np.nan])
     assert same_bits(nan, nan.copy())
