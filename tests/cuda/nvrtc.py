@@ -1,6 +1,6 @@
 """Compiles a CUDA text with NVRTC, without a GPU, and holds it to its launch contract.
 
-What it does: spilled registers are errors; so is local memory beyond the contract's, and more registers or another set of kernels than the
+What it does: takes the options that CuPy adds (-ftz=true); spilled registers are errors; so is local memory beyond the contract's, and more registers or another set of kernels than the
 contract names. Cannot see: dynamic shared memory, which the compiler does not know; the emulator allocates what the contract says.
 """
 
@@ -31,7 +31,7 @@ def compiled(text: str, contract: dict[str, dict[str, int]], architecture: str) 
 
     program = nvrtc.createProgram(text, "generated.cu", (), ())
     local = any(kernel["local"] for kernel in contract.values())
-    options = [*includes(), "-std=c++17", f"-arch={architecture}", "--ptxas-options=-v", *STRICT]
+    options = [*includes(), "-std=c++17", "-ftz=true", f"-arch={architecture}", "--ptxas-options=-v", *STRICT]
     if not local:
         options.append("--ptxas-options=--warn-on-local-memory-usage")
     try:

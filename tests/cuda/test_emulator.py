@@ -158,3 +158,22 @@ def test_shared_memory_is_full_of_nan(compiler: Any) -> None:
     text = f'{HEAD}extern "C" __global__ void fresh(float* out)\n{{\n{body}\n}}\n'
     out = np.zeros(32, dtype=np.float32)
     assert run(compiler, text, "fresh", 32, 128, out)[0] == "" and np.isnan(out).all()
+
+
+def test_numbers_below_the_least_normal_one_are_zeros_in_float_alone(compiler: Any) -> None:
+    """CuPy compiles with -ftz=true: operands and results, not what is only moved, and not double."""
+    body = "out[0] = in[0] * in[1]; out[1] = in[2] * in[3]; out[2] = in[2]; out[3] = in[2] > KIND(0) ? in[2] : KIND(0);"
+    for kind, number in (("float", np.float32), ("double", np.float64)):
+        least = np.finfo(number).tiny
+        text = f'{HEAD}extern "C" __global__ void small(const KIND* in, KIND* out)\n{{\n{body}\n}}\n'.replace("KIND", kind)
+        given, out = np.array([least, 0.5, least / 4, 8], number), np.zeros(4, number)
+        assert run(compiler, text, "small", 32, 0, given, out)[0] == ""
+        assert out.tolist() == ([0, 0, least / 4, 0] if kind == "float" else [least / 2, least * 2, least / 4, least / 4])
+
+
+def test_sixteen_bits_keep_their_small_numbers(compiler: Any) -> None:
+    """Conversions are not flushed: the least bfloat16 is far below the least normal float."""
+    text = '#include <cuda_bf16.h>\nextern "C" __global__ void kept(const __nv_bfloat16* in, __nv_bfloat16* out)\n'
+    text += "{\n    out[threadIdx.x] = __float2bfloat16_rn(__bfloat162float(in[threadIdx.x]));\n}\n"
+    given, out = np.arange(32, dtype=np.uint16), np.zeros(32, dtype=np.uint16)
+    assert run(compiler, text, "kept", 32, 0, given, out)[0] == "" and (out == given).all()
