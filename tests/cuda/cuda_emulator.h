@@ -317,7 +317,7 @@ inline bool run_block(int schedule, std::mt19937& random)
 void clear_copies(Lane& lane);
 void begin_products(unsigned warps);
 void end_products();
-void begin_copies(size_t bytes);
+void begin_copies();
 
 template <class... A, size_t... I>
 void call(void (*kernel)(A...), void** parameters, std::index_sequence<I...>)
@@ -413,7 +413,7 @@ int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned share
         for (unsigned at = 0; at < threads / lanes; ++at) {
             warp[at] = {&lane[at * lanes], nullptr, {}, 0};
         }
-        begin_copies(shared);
+        begin_copies();
         begin_products(threads / lanes);
         good = run_block(schedule, random);
         end_products();
@@ -535,6 +535,14 @@ inline float __int_as_float(int bits)
     float value;
     std::memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+inline float __uint_as_float(unsigned bits) { return __int_as_float(static_cast<int>(bits)); }
+inline unsigned __float_as_uint(float value)
+{
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
 }
 
 inline double __longlong_as_double(long long bits)

@@ -85,7 +85,8 @@ KP_UNSEEN inline uint16_t entry_at(unsigned long long matrix, int by, int k, boo
         report("a product reads outside shared memory");
         return 0;
     }
-    if (unfenced()[(at - block->shared) / 16]) {
+    const auto piece = static_cast<size_t>(at - block->shared) / 16;
+    if (piece < most_pieces && unfenced[piece]) {
         report("a product reads what a copy brought and no kp_proxy_fence has shown it");
     }
     uint16_t bits;

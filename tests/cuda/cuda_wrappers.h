@@ -22,13 +22,10 @@ struct Copies {
 };
 
 // pieces of shared memory that a copy brought and asynchronous products do not see yet
-inline std::vector<char>& unfenced()
-{
-    static std::vector<char> pieces;
-    return pieces;
-}
+constexpr size_t most_pieces = 256 * 1024 / 16;
+char unfenced[most_pieces];
 
-KP_UNSEEN inline void begin_copies(size_t bytes) { unfenced().assign(bytes / 16, 0); }
+KP_UNSEEN inline void begin_copies() { std::memset(unfenced, 0, sizeof unfenced); }
 
 KP_UNSEEN inline void clear_copies(Lane& lane)
 {
@@ -90,8 +87,8 @@ inline void start_copy(void* to, const void* from, int bytes)
 KP_UNSEEN inline void mark_unfenced(Copies& mine, const unsigned char* to)
 {
     const auto piece = static_cast<size_t>(to - block->shared) / 16;
-    if (piece < unfenced().size()) {
-        unfenced()[piece] = 1;
+    if (piece < most_pieces) {
+        unfenced[piece] = 1;
         mine.unfenced.push_back(piece);
     }
 }
@@ -100,7 +97,7 @@ KP_UNSEEN inline void mark_unfenced(Copies& mine, const unsigned char* to)
 KP_UNSEEN inline void show_copies()
 {
     for (const size_t piece : copies().unfenced) {
-        unfenced()[piece] = 0;
+        unfenced[piece] = 0;
     }
     copies().unfenced.clear();
 }

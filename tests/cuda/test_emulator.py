@@ -103,6 +103,15 @@ def run(compiler: Any, text: str, name: str, threads: int, shared: int, *argumen
     return library.emulator_error().decode() if failed else "", counts
 
 
+def launched(library: ctypes.CDLL, name: str, threads: int, shared: int, schedule: int) -> str:
+    """What is reported of a launch with a place of 64 bytes; it must fail."""
+    out = np.zeros(64, dtype=np.uint8)
+    pointer = ctypes.c_void_p(out.ctypes.data)
+    parameters = (ctypes.c_void_p * 1)(ctypes.addressof(pointer))
+    assert getattr(library, f"launch_{name}")(1, threads, shared, schedule, parameters) == 1
+    return str(library.emulator_error().decode())
+
+
 def test_a_product_of_fragments_is_the_product_of_matrices(compiler: Any) -> None:
     random = np.random.default_rng(0)
     a, b, c = (random.integers(-8, 9, shape).astype(np.float32) for shape in ((16, 16), (16, 8), (16, 8)))  # exact in every order
@@ -146,11 +155,7 @@ def test_what_must_be_reported_is(name: str, schedule: int, compiler: Any) -> No
     )
     names = tuple(f"faulty{at}" for at in range(len(FAULTY)))
     library = compiler.library(HEAD + text, names)
-    out = np.zeros(64, dtype=np.uint8)
-    pointer = ctypes.c_void_p(out.ctypes.data)
-    parameters = (ctypes.c_void_p * 1)(ctypes.addressof(pointer))
-    assert getattr(library, f"launch_faulty{list(FAULTY).index(name)}")(1, 64, 1024, schedule, parameters) == 1
-    assert expected in library.emulator_error().decode()
+    assert expected in launched(library, names[list(FAULTY).index(name)], 64, 1024, schedule)
 
 
 def test_shared_memory_is_full_of_nan(compiler: Any) -> None:
