@@ -152,6 +152,8 @@ class Interpreter:
         if error is None and not operation.axes and (name == "scale" or not _exact(float(value))):
             error = SCALAR_ROUNDINGS * self._on.unit * np.abs(value)
         error = np.zeros_like(value) if error is None else np.broadcast_to(error, value.shape).astype(self.dtype)
+        if self.on.flushes:
+            error = error + np.where(np.abs(value) < self.on.compute.tiny, np.abs(value), 0)
         return Approx(np.broadcast_to(value, shape), np.broadcast_to(error, shape))
 
     def _number(self, value: Any) -> Approx:

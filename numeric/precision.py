@@ -47,9 +47,11 @@ KEPT_FORMATS = {
 }
 #: fields that are formats of values between the inputs and the result
 KEPT = ("accumulate", "products", "score", "probability", "intermediate")
-WORDS = ("compute", *KEPT, "ulps", "tile", "weights")
+WORDS = ("compute", *KEPT, "ulps", "tile", "weights", "subnormals")
 #: how weights may be found: also from a rounded log-sum-exp, or only by dividing by their own sum
 WEIGHTS = ("any", "normalised")
+#: what becomes of an input below the least normal number: it is computed with, or read as zero (only where float32 is computed in)
+SUBNORMALS = ("kept", "flushed")
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class Precision:
     attention are kept in, ``probability`` its weights where they meet the values, ``intermediate`` what lies between two products
     (projections, a hidden layer, a residual sum). ``ulps`` names a table of :mod:`kernelproof.numeric.ulps`. ``tile`` is the least
     number of keys after which an online softmax may rescale; 0: it is not online. ``weights`` is ``normalised`` where they are
-    divided by their own sum, so that a row sums to one more closely than weights from a log-sum-exp do (``any``). ``changed`` are units
-    that differ from the table.
+    divided by their own sum, so that a row sums to one more closely than weights from a log-sum-exp do (``any``). ``subnormals`` are
+    ``flushed`` where an input below the least normal number of float32 is read as zero. ``changed`` are units that differ from the table.
     """
 
     compute: str
@@ -75,12 +77,18 @@ class Precision:
     ulps: str = "any"
     tile: int = 1
     weights: str = "any"
+    subnormals: str = "kept"
     changed: tuple[tuple[str, float], ...] = ()
 
     @property
     def functions(self) -> Ulps:
         """Assumed worst errors of elementary functions, in units in the last place of ``compute``."""
         return {**LIBRARIES[self.ulps].ulps, **dict(self.changed)}
+
+    @property
+    def flushes(self) -> bool:
+        """Whether inputs may be read as zero: what vendors call flushing is of float32 alone."""
+        return self.subnormals == "flushed" and self.compute == "float32"
 
     def format(self, name: str) -> Format:
         """The format that a field names."""
@@ -114,7 +122,8 @@ class Precision:
         )
         kept = f"; {', '.join(formats)}" if formats else ""
         stored = f", stored as {self.output}" if self.output != self.compute else ""
-        return f"computed in {self.compute}{stored}{kept}; sums in any order; {tiles}; ulp ({self.ulps}): {ulps}"
+        read = "; subnormal inputs read as zero" if self.flushes else ""
+        return f"computed in {self.compute}{stored}{kept}{read}; sums in any order; {tiles}; ulp ({self.ulps}): {ulps}"
 
 
 def _units(name: str, value: str) -> float:
@@ -132,7 +141,7 @@ def _value(name: str, value: str) -> str | int:
         if not value.isdecimal():
             raise InputError(f"reading precision tile={value}: expected a whole number from 0 up")
         return int(value)
-    known: tuple[str, ...] = {"ulps": tuple(LIBRARIES), "weights": WEIGHTS}.get(name, tuple(KEPT_FORMATS))
+    known: tuple[str, ...] = {"ulps": tuple(LIBRARIES), "weights": WEIGHTS, "subnormals": SUBNORMALS}.get(name, tuple(KEPT_FORMATS))
     if value not in known:
         raise InputError(f"reading precision {name}={value}: expected one of {', '.join(known)}")
     return value
@@ -165,12 +174,12 @@ def assuming(changes: str) -> Iterator[None]:
 
 @contextmanager
 def assuming_library(libraries: Iterable[str]) -> Iterator[None]:
-    """Within it, functions have the units of the first of these libraries that has a table of its own, unless a table was named."""
+    """Within it, what is said of the first of these libraries that has a table of its own is assumed, unless something else was said."""
     own = next((name for name in libraries if name in OWN), "")
     if not own or "ulps=" in _ASSUMED.get():
         yield
         return
-    with assuming(f"ulps={own},{_ASSUMED.get()}"):
+    with assuming(",".join(filter(None, (f"ulps={own}", LIBRARIES[own].assumes, _ASSUMED.get())))):
         yield
 
 

@@ -10,8 +10,8 @@ Stability of Numerical Algorithms, ch. 3 and 4).
 Guarantees: sound for round-to-nearest with gradual underflow or results flushed to zero, and elementary functions within
 :data:`ULPS` units in the last place; second-order terms are kept, and what the bounds lose in being computed themselves is put back
 by ``Arithmetic.slack``. A bound that cannot be given is infinite, never small. Cannot see: intrinsics worse than the table (the
-units are *assumed*: measured on samples or stated by vendors), subnormal operands read as zero, accumulators that truncate,
-products of Strassen's kind.
+units are *assumed*: measured on samples or stated by vendors), subnormal inputs read as zero unless the precision says so
+(``Arithmetic.flushes``), accumulators that truncate, products of Strassen's kind.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Arithmetic:
     """What is assumed of the target: the format it computes in, the format it stores in, and the reference's own roundoff.
 
     ``rescaled`` is a factor on what underflow loses, for values that a target may hold multiplied by a number of its own (the
-    weights of a softmax, each implementation with its own shift).
+    weights of a softmax, each implementation with its own shift). ``flushes``: inputs below the least normal number may be read as zero;
+    what is computed may underflow anyway.
     """
 
     compute: Format
@@ -50,6 +51,7 @@ class Arithmetic:
     reference_unit: float
     rescaled: float = 1.0
     ulps: Ulps = field(default_factory=lambda: ANY)
+    flushes: bool = False
 
     @property
     def unit(self) -> float:
@@ -79,7 +81,7 @@ def arithmetic_for(dtype: str, reference: np.dtype[Any]) -> Arithmetic:
 def arithmetic_of(precision: Precision, reference: np.dtype[Any]) -> Arithmetic:
     """The arithmetic of what a precision computes in."""
     compute, output = precision.format("compute"), precision.format("output")
-    return Arithmetic(compute, output, float(np.finfo(reference).eps) / 2, ulps=precision.functions)
+    return Arithmetic(compute, output, float(np.finfo(reference).eps) / 2, ulps=precision.functions, flushes=precision.flushes)
 
 
 Rule = Callable[[Arithmetic, Array, list[Array], list[Array]], Array]

@@ -18,10 +18,11 @@ Ulps = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Library:
-    """Assumed units for each function, and their source."""
+    """Assumed units for each function, and their source; what else is assumed of its kernels, as changes of a precision."""
 
     ulps: Ulps
     source: str
+    assumes: str = ""
 
 
 ANY: Ulps = {"exp": 3.0, "log": 4.0, "sin": 2.0, "cos": 2.0, "tanh": 2.0, "erf": 2.0, "sqrt": 1.0, "pow": 2.0}
@@ -38,6 +39,9 @@ LIBRARIES: dict[str, Library] = {
         _MEASURED.format("JAX 0.10.2; those within any are any's") + "; its tanh is worst in float64, on a sample (6.93 at 19.998)",
     ),
     "onnxruntime": Library({**ANY, "tanh": 5.6}, _MEASURED.format("ONNX Runtime 1.32.0, one-node models; those within any are any's")),
+    "cupy": Library(
+        ANY, "assumed: within any by the CUDA programming guide; CuPy hands every text to the compiler with -ftz=true", "subnormals=flushed"
+    ),
 }
-#: libraries whose targets are judged by their own table, since ``any`` does not cover them
-OWN = ("jax", "onnxruntime")
+#: libraries whose targets are judged by their own row, since ``any`` does not cover them
+OWN = ("jax", "onnxruntime", "cupy")

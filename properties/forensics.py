@@ -92,6 +92,8 @@ def _in_words(name: str, value: str) -> str:
         "probability": f"weights kept in {value}",
         "intermediate": f"values between products kept in {value}",
         "compute": f"all computed in {value}",
+        "subnormals": "subnormal inputs read as zero",
+        "ulps": f"elementary functions as of {value}",
     }
     return words.get(name, f"{name} accurate to {value} ulp only")
 
@@ -101,13 +103,16 @@ def forensics(subject: Property, call: Call, case: Case, finding: Finding, setti
     # late: the search knows nothing of what is done with its failures
     from kernelproof.properties.runner import run_property
 
-    if finding.inputs is None or not isinstance(finding.bound, np.ndarray) or finding.ratio is None or not math.isfinite(finding.ratio):
+    if finding.inputs is None or not isinstance(finding.bound, np.ndarray) or finding.ratio is None:
         return None
     ends, precision, dtype = time.perf_counter() + seconds, assumed_precision(setting.dtype), setting.dtype
     observed, expected, bound = (np.asarray(part) for part in (finding.observed, finding.expected, finding.bound))
     error = np.abs(observed.astype(expected.dtype) - expected)
     with np.errstate(all="ignore"):
-        place = tuple(int(at) for at in np.unravel_index(int(np.argmax(np.where(np.isfinite(bound), error / bound, 0))), bound.shape))
+        ratio = np.where(np.isfinite(bound) & (error > 0), error / bound, 0)
+        place = tuple(int(at) for at in np.unravel_index(int(np.argmax(ratio)), bound.shape))
+    if not math.isfinite(error[place]):
+        return None
     given = _Given(case.phase, dict(case.variant), finding.inputs, dtype, expected)
     possible = []
     for changed in candidates(precision):
@@ -162,6 +167,8 @@ class _Given:
 
 def candidates(precision: Precision) -> Iterator[Precision]:
     """Every precision with one field coarser, and with scores and weights both, as in a softmax of its own format."""
+    if precision.with_changes("subnormals=flushed").flushes > precision.flushes:
+        yield precision.with_changes("subnormals=flushed")
     for name in (*KEPT, "compute"):
         unit = precision.format(name).unit
         for kept in sorted(KEPT_FORMATS.values(), key=lambda found: found.unit):

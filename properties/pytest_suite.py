@@ -69,7 +69,7 @@ def suite(
         searched = profile_named(option("kernelproof_profile", None) or profile)
         target = opened.target(request)
         setting = Setting(phase, target.variant, dtype, target.capabilities, searched)
-        with assuming(precision), assuming_library((target.library, *target.packages)):
+        with assuming(precision), assuming_library(target.libraries):
             found, interrupted = _judged(kernel_property, target, setting, chosen_seed(option, seed), request.node.nodeid, len(properties))
         if interrupted:
             raise KeyboardInterrupt

@@ -63,6 +63,11 @@ class Target:
     remote: Call | None = None
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """Whose arithmetic is assumed of it, the first that is known."""
+        return ("cupy",) if self.backend == "cupy" else (self.library, *self.packages)
+
+    @property
     def call(self) -> Call:
         """The function as a call on NumPy arrays."""
         if self.remote is not None:

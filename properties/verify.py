@@ -131,7 +131,7 @@ def verdict_on(
 
     # derives them, which takes of the profile's time
     properties = [*properties_of(target.phase, target.variant), *also]
-    with assuming_library((target.library, *target.packages)):
+    with assuming_library(target.libraries):
         verdicts, interrupted = run_properties(
             properties,
             target.call,

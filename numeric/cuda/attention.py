@@ -1,8 +1,9 @@
 """The schedule of attention in 16-bit formats: one kernel on tensor cores for each width of a head.
 
-What it does: puts the text of :mod:`attention_text` and the Python of :mod:`attention_launch` into the file of plain attention, for both
-alignments of causality. Guarantees: variants that do something else to the scores have no plan here. Cannot see: which arguments a call
-brings; the file decides at run time. No result of these kernels on hardware is known: they are compiled, and their text is emulated.
+What it does: puts the texts of :mod:`attention_text` and :mod:`warpgroup`, and the Python of :mod:`attention_launch`, into the file of
+plain attention, for both alignments of causality. Guarantees: variants that do something else to the scores have no plan here. Cannot see:
+which arguments a call brings; the file decides at run time. No result of these kernels on hardware is known: they are compiled, and their
+text is emulated.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from kernelproof.numeric.cuda.attention_launch import LAUNCH, LOADER
 from kernelproof.numeric.cuda.attention_text import KERNEL, TEXT
 from kernelproof.numeric.cuda.grouped import TENSOR as GROUPED
 from kernelproof.numeric.cuda.plan import Contract, CudaPlan
+from kernelproof.numeric.cuda.warpgroup import warpgroup_constants
 from kernelproof.numeric.cuda.wrappers import wrappers
 from kernelproof.numeric.cuda_types import TYPES
 from kernelproof.symbolic.phase import Derivation
@@ -67,6 +69,7 @@ def attention_on_tensor_cores(derivation: Derivation, dtype: str) -> CudaPlan | 
             "TENSOR_LAUNCH = {", *(f'    "{name(width)}": {contract(width)},' for width in WIDTHS), "}",
             f"TENSOR_NAMES = {{{names}}}  # by width of a head", "",
             'TENSOR_MODULE = cp.RawModule(code=TENSOR_CUDA, options=("-std=c++17",))  # compiled when a call fits it',
+            "", *warpgroup_constants(dtype),
         ),
         helpers=(LOADER, LAUNCH.replace("AHEAD", ahead).replace("EXPECTED", expected),),
         lines=GROUPED if variant.get("grouped_query") else PLAIN_LINES,

@@ -36,7 +36,10 @@ def _on_tensor_cores(q, k, v, causal, mask, scale, sums=False):
     except ValueError:
         return None
     out, totals = cp.empty((*lead, n, d), dtype=STORED), cp.empty((*lead, n), dtype=cp.float32) if sums else None
-    contract = TENSOR_LAUNCH[TENSOR_NAMES[d]]
+    kernels, contracts, names = TENSOR_MODULE, TENSOR_LAUNCH, TENSOR_NAMES
+    if ON_WARPGROUPS and int(cp.cuda.Device().compute_capability) == 90:
+        kernels, contracts, names = WARPGROUP_MODULE, WARPGROUP_LAUNCH, WARPGROUP_NAMES
+    contract = contracts[names[d]]
     blocks = -(-n // contract["rows"]) * math.prod(lead)
     if blocks >= 2**31:
         return None
@@ -51,7 +54,7 @@ def _on_tensor_cores(q, k, v, causal, mask, scale, sums=False):
     for place, (array, _) in enumerate(arrays):
         arguments += [array, *(cp.int64(along[place]) for _, along in merged), cp.int64(array.strides[-2] // array.itemsize)]
     if blocks:
-        kernel = TENSOR_MODULE.get_function(TENSOR_NAMES[d])
+        kernel = kernels.get_function(names[d])
         kernel.max_dynamic_shared_size_bytes = contract["shared"]
         arguments.append(cp.uint64(0) if totals is None else totals)
         kernel((blocks,), (contract["block"],), tuple(arguments), shared_mem=contract["shared"])

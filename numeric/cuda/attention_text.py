@@ -1,9 +1,8 @@
 """The text of attention on tensor cores, for kernel files.
 
 What it does: a block has 16 queries a warp and goes through the keys in tiles of 64. Keys and values come by asynchronous copies, the
-next tile while this one is computed; scores, weights and results stay in registers. The softmax is online: a running maximum, a running
-sum, and results scaled again when the maximum grows; exponentials are powers of two of scale·log2(e)·score. Tiles that no query of the
-block sees are not visited, and only tiles with an end of the visible keys in them are masked.
+next tile while this one is computed; scores, weights and results stay in registers. The softmax is that of :mod:`online_softmax`. Tiles
+that no query of the block sees are not visited, and only tiles with an end of the visible keys in them are masked.
 Guarantees: any number of queries and keys, 0 included; rows of shared memory are exchanged by their number (XOR), so that the eight rows
 that one load reads lie in different banks; entries past an end are zeros and nothing outside an array is read or written. A row that sees
 no key gives zeros, and -inf as its log-sum-exp. Needs: scale > 0, rows of 16-byte pieces at 16-byte addresses, fewer than 2^30 queries
@@ -13,12 +12,9 @@ Cannot see: speed, which no test looks at; the sizes of tiles are not tuned.
 
 from __future__ import annotations
 
-TEXT = r"""
-static __device__ __forceinline__ float kp_minus_infinity()
-{
-    return __int_as_float(0xff800000);
-}
+from kernelproof.numeric.cuda.online_softmax import SOFTMAX
 
+ATTEND = r"""
 // Where piece `piece` (8 entries) of a row lies: pieces change places by the number of the row.
 template <int WIDTH>
 static __device__ __forceinline__ int kp_place(const int row, const int piece)
@@ -108,56 +104,14 @@ static __device__ __forceinline__ void kp_attend(
             }
         }
         if (start + KEYS > unmasked) {
-            #pragma unroll
-            for (int j = 0; j < KEYS / 8; ++j) {
-                #pragma unroll
-                for (int at = 0; at < 4; ++at) {
-                    const int column = start + 8 * j + lane % 4 * 2 + at % 2, line = first + row + lane / 4 + at / 2 * 8;
-                    if (column >= m || column > line + ahead) {
-                        score[j][at] = kp_minus_infinity();
-                    }
-                }
-            }
+            kp_hide(score, start, first + row, m, ahead);
         }
 
-        // a thread has two rows of scores, four threads have a whole row
-        #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            float highest = top[half];
-            #pragma unroll
-            for (int j = 0; j < KEYS / 8; ++j) {
-                highest = fmaxf(highest, fmaxf(score[j][2 * half], score[j][2 * half + 1]));
-            }
-            highest = fmaxf(highest, __shfl_xor_sync(0xffffffffu, highest, 1));
-            highest = fmaxf(highest, __shfl_xor_sync(0xffffffffu, highest, 2));
-            // not contracted: the shift before must be the very number that its weights had (attention.online_step)
-            const float shift = highest == kp_minus_infinity() ? 0.0f : __fmul_rn(highest, unit);
-            const bool far = fabsf(shift) > 1048576.0f;  // the last place of the shift is coarse: subtract before the scale
-            const float again = kp_exp2(far ? (top[half] - highest) * unit : __fmul_rn(top[half], unit) - shift);
-            top[half] = highest;
-            total[half] *= again;
-            #pragma unroll
-            for (int f = 0; f < WIDTH / 8; ++f) {
-                result[f][2 * half] *= again;
-                result[f][2 * half + 1] *= again;
-            }
-            #pragma unroll
-            for (int j = 0; j < KEYS / 8; ++j) {
-                #pragma unroll
-                for (int at = 2 * half; at < 2 * half + 2; ++at) {
-                    score[j][at] = kp_exp2(fmaf(far ? score[j][at] - highest : score[j][at], unit, far ? 0.0f : -shift));
-                    total[half] += score[j][at];
-                }
-            }
-        }
-
+        kp_weigh(score, result, top, total, unit);
         #pragma unroll
         for (int j = 0; j < KEYS / 16; ++j) {
             unsigned weight[4];
-            #pragma unroll
-            for (int at = 0; at < 4; ++at) {
-                weight[at] = kp_pack(score[2 * j + at / 2][at % 2 * 2], score[2 * j + at / 2][at % 2 * 2 + 1]);
-            }
+            kp_packed(weight, score, j);
             #pragma unroll
             for (int f = 0; f < WIDTH / 16; ++f) {
                 unsigned value[4];
@@ -168,25 +122,11 @@ static __device__ __forceinline__ void kp_attend(
         }
     }
 
-    #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        total[half] += __shfl_xor_sync(0xffffffffu, total[half], 1);
-        total[half] += __shfl_xor_sync(0xffffffffu, total[half], 2);
-        const int line = first + row + lane / 4 + 8 * half;
-        if (line < n) {
-            const float share = total[half] == 0.0f ? 0.0f : 1.0f / total[half];  // a row that sees no key gives zeros
-            #pragma unroll
-            for (int f = 0; f < WIDTH / 8; ++f) {
-                const unsigned both = kp_pack(result[f][2 * half] * share, result[f][2 * half + 1] * share);
-                *reinterpret_cast<unsigned*>(out + line * out_by + 8 * f + lane % 4 * 2) = both;
-            }
-            if (sums != nullptr && lane % 4 == 0) {
-                sums[line] = total[half] == 0.0f ? kp_minus_infinity() : top[half] * unit * 0.69314718f + logf(total[half]);
-            }
-        }
-    }
+    kp_store(out, out_by, sums, result, top, total, first + row, n, unit);
 }
 """
+
+TEXT = SOFTMAX + ATTEND
 
 #: one entry point for each width of a head
 KERNEL = r"""

@@ -212,6 +212,10 @@ def arguments(phase: str, call: Call, dtype: str, module: Any = np) -> tuple[Any
     return handed.pop("x"), handed
 
 
+#: CuPy has every text compiled with -ftz=true, and the emulator does as much
+FLUSHED = "subnormals=flushed"
+
+
 @dataclass
 class Comparison:
     """Entries compared, entries with an infinite bound, and the worst error over its bound."""
@@ -228,7 +232,7 @@ class Bounds:
         """The default assumes that nothing between the inputs and the result is kept in 16 bits."""
         self.derivation, self.dtype, self.total = derivation, dtype, Comparison()
         own = "probability=float32,intermediate=float32" if dtype in ("float16", "bfloat16") else ""
-        self.precision = read_precision(own if precision is None else precision, dtype)
+        self.precision = read_precision(f"{FLUSHED},{own if precision is None else precision}", dtype)
 
     def check(self, call: Call, found: np.ndarray, other: np.ndarray | None) -> None:
         """The result lies within the bound of the reference, and within twice the bound of another kernel's result."""

@@ -9,3 +9,12 @@ inline unsigned kp_pack(float low, float high)
 {
     return __float2bfloat16_rn(low).bits | static_cast<unsigned>(__float2bfloat16_rn(high).bits) << 16;
 }
+inline void kp_wgmma_scores(float (&c)[16][4], unsigned long long a, unsigned long long b, int add, int line = __builtin_LINE())
+{
+    emulator::warpgroup_product<7, 127>(c, nullptr, a, b, add, line);
+}
+template <int FRAGMENTS>
+void kp_wgmma_values(float (&c)[FRAGMENTS][4], const unsigned (&a)[4], unsigned long long b, int add, int line = __builtin_LINE())
+{
+    emulator::warpgroup_product<7, 127>(c, a, 0, b, add, line);
+}

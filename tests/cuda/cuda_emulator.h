@@ -12,6 +12,7 @@
 #pragma once
 
 #include <ucontext.h>
+#include <xmmintrin.h>
 
 #include <algorithm>
 #include <cmath>
@@ -314,6 +315,9 @@ inline bool run_block(int schedule, std::mt19937& random)
 }
 
 void clear_copies(Lane& lane);
+void begin_products(unsigned warps);
+void end_products();
+void begin_copies();
 
 template <class... A, size_t... I>
 void call(void (*kernel)(A...), void** parameters, std::index_sequence<I...>)
@@ -321,11 +325,24 @@ void call(void (*kernel)(A...), void** parameters, std::index_sequence<I...>)
     kernel(*static_cast<std::remove_cv_t<A>*>(parameters[I])...);
 }
 
+// CuPy compiles with -ftz=true: numbers of float below the least normal one are zeros, before an operation and after it.
+constexpr unsigned flush_to_zero = 0x8040;
+bool flushes;
+
+// What does not flush on the device: conversions and products of 16-bit formats.
+struct Exactly {
+    unsigned before = _mm_getcsr();
+    Exactly() { _mm_setcsr(before & ~flush_to_zero); }
+    ~Exactly() { _mm_setcsr(before); }
+};
+
 // Runs a kernel; 0, or 1 with a text in `error`.
 template <class... A>
 int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned shared, int schedule, void** parameters)
 {
     error[0] = 0;
+    const unsigned control = _mm_getcsr();
+    _mm_setcsr(flushes ? control | flush_to_zero : control);
     if (threads % lanes != 0) {
         report("the block is not a whole number of warps");
         return 1;
@@ -396,7 +413,10 @@ int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned share
         for (unsigned at = 0; at < threads / lanes; ++at) {
             warp[at] = {&lane[at * lanes], nullptr, {}, 0};
         }
+        begin_copies();
+        begin_products(threads / lanes);
         good = run_block(schedule, random);
+        end_products();
         for (unsigned at = 0; !exact && at < guard_bytes; ++at) {
             if (base[shared + at] != 0xff) {
                 report("a kernel wrote behind its shared memory");
@@ -419,11 +439,12 @@ int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned share
     std::free(exact);
     std::free(room);
     std::free(memory);
+    _mm_setcsr(control);
     return good ? 0 : 1;
 }
 
 // A number in a 16-bit format with so many bits of mantissa, to nearest and ties to even.
-inline uint16_t encode(double value, int mantissa, int bias)
+__attribute__((noinline)) inline uint16_t encode(double value, int mantissa, int bias)
 {
     const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
     const int exponents = 15 - mantissa;
@@ -444,7 +465,7 @@ inline uint16_t encode(double value, int mantissa, int bias)
     return static_cast<uint16_t>(sign | (((exponent + bias - 1) << mantissa) + static_cast<int>(units)));
 }
 
-inline float decode(uint16_t bits, int mantissa, int bias)
+__attribute__((noinline)) inline float decode(uint16_t bits, int mantissa, int bias)
 {
     const int field = (bits & 0x7fff) >> mantissa, fraction = bits & ((1 << mantissa) - 1);
     const int top = (1 << (15 - mantissa)) - 1;
@@ -453,6 +474,24 @@ inline float decode(uint16_t bits, int mantissa, int bias)
         size = fraction ? std::nan("") : HUGE_VAL;
     }
     return static_cast<float>(bits & 0x8000 ? -size : size);
+}
+
+// no conversion of the number before numbers below the least normal one are kept
+template <class T>
+__attribute__((noinline)) uint16_t encode_there(const T* value, int mantissa, int bias)
+{
+    return encode(static_cast<double>(*value), mantissa, bias);
+}
+template <class T>
+uint16_t encode_exactly(T value, int mantissa, int bias)
+{
+    Exactly exactly;
+    return encode_there(&value, mantissa, bias);
+}
+inline float decode_exactly(uint16_t bits, int mantissa, int bias)
+{
+    Exactly exactly;
+    return decode(bits, mantissa, bias);
 }
 
 }  // namespace emulator
@@ -498,6 +537,14 @@ inline float __int_as_float(int bits)
     return value;
 }
 
+inline float __uint_as_float(unsigned bits) { return __int_as_float(static_cast<int>(bits)); }
+inline unsigned __float_as_uint(float value)
+{
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 inline double __longlong_as_double(long long bits)
 {
     double value;
@@ -512,14 +559,15 @@ struct __nv_bfloat16 {
     uint16_t bits;
 };
 
-inline float __half2float(__half value) { return emulator::decode(value.bits, 10, 15); }
-inline __half __float2half_rn(float value) { return {emulator::encode(value, 10, 15)}; }
-inline __half __double2half(double value) { return {emulator::encode(value, 10, 15)}; }
-inline float __bfloat162float(__nv_bfloat16 value) { return emulator::decode(value.bits, 7, 127); }
-inline __nv_bfloat16 __float2bfloat16_rn(float value) { return {emulator::encode(value, 7, 127)}; }
-inline __nv_bfloat16 __double2bfloat16(double value) { return {emulator::encode(value, 7, 127)}; }
+inline float __half2float(__half value) { return emulator::decode_exactly(value.bits, 10, 15); }
+inline __half __float2half_rn(float value) { return {emulator::encode_exactly(value, 10, 15)}; }
+inline __half __double2half(double value) { return {emulator::encode_exactly(value, 10, 15)}; }
+inline float __bfloat162float(__nv_bfloat16 value) { return emulator::decode_exactly(value.bits, 7, 127); }
+inline __nv_bfloat16 __float2bfloat16_rn(float value) { return {emulator::encode_exactly(value, 7, 127)}; }
+inline __nv_bfloat16 __double2bfloat16(double value) { return {emulator::encode_exactly(value, 7, 127)}; }
 
 #include "cuda_wrappers.h"
+#include "cuda_warpgroup.h"
 
 extern "C" const char* emulator_error() { return emulator::error; }
 // loads by ldmatrix, banks that met twice in one, products by mma: of the last launch

@@ -17,8 +17,15 @@ struct Copy {
 
 struct Copies {
     std::vector<Copy> pending;
+    std::vector<size_t> unfenced;
     long group = 0;
 };
+
+// pieces of shared memory that a copy brought and asynchronous products do not see yet
+constexpr size_t most_pieces = 256 * 1024 / 16;
+char unfenced[most_pieces];
+
+KP_UNSEEN inline void begin_copies() { std::memset(unfenced, 0, sizeof unfenced); }
 
 KP_UNSEEN inline void clear_copies(Lane& lane)
 {
@@ -77,6 +84,24 @@ inline void start_copy(void* to, const void* from, int bytes)
     copies().pending.push_back(copy);
 }
 
+KP_UNSEEN inline void mark_unfenced(Copies& mine, const unsigned char* to)
+{
+    const auto piece = static_cast<size_t>(to - block->shared) / 16;
+    if (piece < most_pieces) {
+        unfenced[piece] = 1;
+        mine.unfenced.push_back(piece);
+    }
+}
+
+// What this thread's copies brought is seen by asynchronous products.
+KP_UNSEEN inline void show_copies()
+{
+    for (const size_t piece : copies().unfenced) {
+        unfenced[piece] = 0;
+    }
+    copies().unfenced.clear();
+}
+
 // Lets the copies arrive, but for the last `pending` groups that were ended and what is in none.
 inline void finish_copies(int pending)
 {
@@ -85,6 +110,7 @@ inline void finish_copies(int pending)
     for (const Copy& copy : mine.pending) {
         if (copy.group < mine.group - pending) {
             write_bytes(copy.to, copy.bytes);
+            mark_unfenced(mine, copy.to);
         } else {
             left.push_back(copy);
         }
@@ -136,6 +162,7 @@ inline const float* table(int mantissa, int bias)
     static std::vector<float> found[2];
     std::vector<float>& mine = found[mantissa == 10];
     if (mine.empty()) {
+        Exactly exactly;
         mine.resize(1 << 16);
         for (int bits = 0; bits < 1 << 16; ++bits) {
             mine[bits] = decode(static_cast<uint16_t>(bits), mantissa, bias);
@@ -148,6 +175,7 @@ template <int MANTISSA, int BIAS>
 void multiply_matrices(Warp& warp, long)
 {
     ++block->products;
+    Exactly exactly;
     const float* number = table(MANTISSA, BIAS);
     float a[16][16], b[16][8];
     for (int lane = 0; lane < lanes; ++lane) {

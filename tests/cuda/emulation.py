@@ -27,6 +27,7 @@ import numpy as np
 HERE = Path(__file__).parent
 GUARD = 4096
 KERNELS = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(')
+WIDE = re.compile(r"\bdouble\b")
 #: what g++ and the program are told, by sanitizer; "" has none
 SANITIZERS = {
     "": ((), {}),
@@ -65,7 +66,9 @@ class Compiler:
         main = f"const Launcher all[] = {{{rows}}};\nint main(int, char** given) {{ return run_file(all, {len(names)}, given[1]); }}"
         source = self.folder / f"{key}.cpp"
         own = f'#include "cuda_main.h"\n{main}' if sanitizer else ""
-        source.write_text(f'#include "cuda_emulator.h"\n{text}\n{launches}\n{own}\n', encoding="utf-8")
+        # a processor's switch is for both formats, the device's for float alone: a text with double is run without
+        flushes = f"static const bool flushes = (emulator::flushes = {'false' if WIDE.search(text) else 'true'});"
+        source.write_text(f'#include "cuda_emulator.h"\n{flushes}\n{text}\n{launches}\n{own}\n', encoding="utf-8")
         self._compile(sanitizer, target, ("-I", str(self._header(sanitizer)), "-I", str(HERE), str(source)))
         return target
 
@@ -168,7 +171,7 @@ class RawModule:
     counts: np.ndarray
 
     def __init__(self, code: str, options: tuple[str, ...]) -> None:
-        assert options == ("-std=c++17",)
+        assert options in (("-std=c++17",), ("-std=c++17", "-arch=sm_90a"))
         self.code, self.names = code, tuple(KERNELS.findall(code))
 
     def get_function(self, name: str) -> Callable[..., None]:

@@ -116,11 +116,11 @@ TENSOR = (
     _tensor("a row without keys is divided by 0", r"total\[half\] == 0\.0f \? 0\.0f : 1\.0f / ", "1.0f / "),
     _tensor("the shift of a row without keys is infinite", r"highest == kp_minus_infinity\(\) \? 0\.0f : ", ""),
     # the online softmax
-    _tensor("the sum is not scaled again", r"            total\[half\] \*= again;\n", ""),
+    _tensor("the sum is not scaled again", r"        total\[half\] \*= again;\n", ""),
     _tensor("the results are not scaled again", r"result\[f\]\[2 \* half \+ 1\] \*= again;", ""),
     _tensor(
         "the maximum of two lanes is not joined",
-        r"            highest = fmaxf\(highest, __shfl_xor_sync\(0xffffffffu, highest, 2\)\);\n", "",
+        r"        highest = fmaxf\(highest, __shfl_xor_sync\(0xffffffffu, highest, 2\)\);\n", "",
     ),
     _tensor("the sum of two lanes is not joined", r"        total\[half\] \+= __shfl_xor_sync\(0xffffffffu, total\[half\], 2\);\n", ""),
     _tensor("powers of two without log2(e)", r"scale / math\.log\(2\)", "scale"),

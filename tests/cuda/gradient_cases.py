@@ -97,7 +97,7 @@ class Bounds:
     def __init__(self, found: Gradient, dtype: str) -> None:
         self.found, self.dtype, self.total = found, dtype, cases.Comparison()
         own = "probability=float32,intermediate=float32" if dtype in ("float16", "bfloat16") else ""
-        self.precision = read_precision(own, dtype)
+        self.precision = read_precision(f"{cases.FLUSHED},{own}", dtype)
 
     def check(self, call: Any, results: list[np.ndarray]) -> None:
         """Each gradient lies within the bound of the reference, and has its input's shape."""

@@ -33,6 +33,12 @@ def few(cases: Any, dtype: str, width: int, seed: int = 0) -> Iterator[Any]:
     yield _growing(cases, draw, width)
 
 
+def long(cases: Any, dtype: str, width: int, seed: int = 0) -> Iterator[Any]:
+    """A call that goes through four tiles of 128 keys, so that memory of one is taken for another."""
+    draw = cases.Draw(dtype, seed)
+    yield cases.Call({"q": draw(20, width), "k": draw(400, width), "v": draw(400, width)})
+
+
 def _layouts(cases: Any, draw: Any, width: int) -> Iterator[Any]:
     yield cases.Call({"q": draw(2, 3, 20, width), "k": draw(2, 1, 70, width), "v": draw(70, width)}, {"causal": True, "scale": 0.75})
     # positions before heads, as a projection leaves them

@@ -122,3 +122,14 @@ def test_a_wider_format_is_refused(emulated: Callable[..., Any]) -> None:
         softmax(np.zeros(3, dtype=np.int32))
     with pytest.raises(TypeError, match="expected float16"):
         emulated(cupy_source(derive("softmax"), "float16"), "softmax")(np.zeros(3, dtype=np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_read_as_zero_is_within_what_is_assumed_of_cupy(dtype: str, emulated: Any, cases: ModuleType) -> None:
+    """An activation that hands subnormal numbers on: on CuPy they are lost, which the bound for other libraries does not allow."""
+    derivation = derive("activation", activation="relu")
+    call = cases.Call({"x": np.array([1e-40, -1e-40, 3e-39, 2.0**-126, 1.0, -2.0])})
+    result = emulated(cupy_source(derivation, dtype), "activation")(*cases.arguments("activation", call, dtype))
+    cases.Bounds(derivation, dtype).check(call, result, None)
+    with pytest.raises(AssertionError, match="off by"):
+        cases.Bounds(derivation, dtype, "subnormals=kept").check(call, result, None)

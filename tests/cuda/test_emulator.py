@@ -103,6 +103,15 @@ def run(compiler: Any, text: str, name: str, threads: int, shared: int, *argumen
     return library.emulator_error().decode() if failed else "", counts
 
 
+def launched(library: ctypes.CDLL, name: str, threads: int, shared: int, schedule: int) -> str:
+    """What is reported of a launch with a place of 64 bytes; it must fail."""
+    out = np.zeros(64, dtype=np.uint8)
+    pointer = ctypes.c_void_p(out.ctypes.data)
+    parameters = (ctypes.c_void_p * 1)(ctypes.addressof(pointer))
+    assert getattr(library, f"launch_{name}")(1, threads, shared, schedule, parameters) == 1
+    return str(library.emulator_error().decode())
+
+
 def test_a_product_of_fragments_is_the_product_of_matrices(compiler: Any) -> None:
     random = np.random.default_rng(0)
     a, b, c = (random.integers(-8, 9, shape).astype(np.float32) for shape in ((16, 16), (16, 8), (16, 8)))  # exact in every order
@@ -146,11 +155,7 @@ def test_what_must_be_reported_is(name: str, schedule: int, compiler: Any) -> No
     )
     names = tuple(f"faulty{at}" for at in range(len(FAULTY)))
     library = compiler.library(HEAD + text, names)
-    out = np.zeros(64, dtype=np.uint8)
-    pointer = ctypes.c_void_p(out.ctypes.data)
-    parameters = (ctypes.c_void_p * 1)(ctypes.addressof(pointer))
-    assert getattr(library, f"launch_faulty{list(FAULTY).index(name)}")(1, 64, 1024, schedule, parameters) == 1
-    assert expected in library.emulator_error().decode()
+    assert expected in launched(library, names[list(FAULTY).index(name)], 64, 1024, schedule)
 
 
 def test_shared_memory_is_full_of_nan(compiler: Any) -> None:
@@ -158,3 +163,22 @@ def test_shared_memory_is_full_of_nan(compiler: Any) -> None:
     text = f'{HEAD}extern "C" __global__ void fresh(float* out)\n{{\n{body}\n}}\n'
     out = np.zeros(32, dtype=np.float32)
     assert run(compiler, text, "fresh", 32, 128, out)[0] == "" and np.isnan(out).all()
+
+
+def test_numbers_below_the_least_normal_one_are_zeros_in_float_alone(compiler: Any) -> None:
+    """CuPy compiles with -ftz=true: operands and results, not what is only moved, and not double."""
+    body = "out[0] = in[0] * in[1]; out[1] = in[2] * in[3]; out[2] = in[2]; out[3] = in[2] > KIND(0) ? in[2] : KIND(0);"
+    for kind, number in (("float", np.float32), ("double", np.float64)):
+        least = np.finfo(number).tiny
+        text = f'{HEAD}extern "C" __global__ void small(const KIND* in, KIND* out)\n{{\n{body}\n}}\n'.replace("KIND", kind)
+        given, out = np.array([least, 0.5, least / 4, 8], number), np.zeros(4, number)
+        assert run(compiler, text, "small", 32, 0, given, out)[0] == ""
+        assert out.tolist() == ([0, 0, least / 4, 0] if kind == "float" else [least / 2, least * 2, least / 4, least / 4])
+
+
+def test_sixteen_bits_keep_their_small_numbers(compiler: Any) -> None:
+    """Conversions are not flushed: the least bfloat16 is far below the least normal float."""
+    text = '#include <cuda_bf16.h>\nextern "C" __global__ void kept(const __nv_bfloat16* in, __nv_bfloat16* out)\n'
+    text += "{\n    out[threadIdx.x] = __float2bfloat16_rn(__bfloat162float(in[threadIdx.x]));\n}\n"
+    given, out = np.arange(32, dtype=np.uint16), np.zeros(32, dtype=np.uint16)
+    assert run(compiler, text, "kept", 32, 0, given, out)[0] == "" and (out == given).all()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelproof.numeric.precision import KEPT, assumed_precision, assuming, default_precision, read_precision
+from kernelproof.numeric.precision import KEPT, assumed_precision, assuming, assuming_library, default_precision, read_precision
 from kernelproof.numeric.reference import reference
 from kernelproof.numeric.rounding import arithmetic_of
 from kernelproof.symbolic.errors import InputError
@@ -52,6 +52,7 @@ def test_changes_are_read_and_written() -> None:
         ("exp=inf", "reading precision exp=inf: expected a number of units"),
         ("tile=-1", "reading precision tile=-1: expected a whole number from 0 up"),
         ("ulps=mine", "reading precision ulps=mine: expected one of any"),
+        ("subnormals=lost", "reading precision subnormals=lost: expected one of kept, flushed"),
     ],
 )
 def test_what_cannot_be_read_is_said(text: str, told: str) -> None:
@@ -103,3 +104,37 @@ def test_no_online_softmax_or_larger_tiles_make_a_smaller_bound() -> None:
     call[2]["k"] = np.sort(call[2]["k"], axis=0)
     any_tile, large, none = (reference(*call, precision=read_precision(f"tile={tile}", "float32")).error for tile in (1, 3, 0))
     assert (any_tile > large).any() and (large >= none).all() and (large > none).any()
+
+
+def _relu(x: np.ndarray, precision: str, dtype: str = "float32") -> Any:
+    return reference("activation", {"activation": "relu"}, {"x": x}, {}, dtype, precision=read_precision(precision, dtype))
+
+
+def test_subnormal_inputs_may_be_read_as_zero_where_it_is_said() -> None:
+    """The least normal number and zero keep their bound; what is below may be lost, and no more than it is."""
+    tiny = np.float32(2.0**-126)
+    x = np.array([1e-44, -1e-40, tiny, np.nextafter(tiny, np.float32(0)), 0, 1], np.float32)
+    lost = _relu(x, "subnormals=flushed").error
+    assert (lost >= np.where(np.abs(x) < tiny, np.abs(x.astype(np.float64)), 0)).all()
+    assert (lost[[2, 4, 5]] == _relu(x, "").error[[2, 4, 5]]).all() and not _relu(x, "").error.any()
+    assert not _relu(np.array([1e-310]), "subnormals=flushed", "float64").error.any(), "double is not flushed"
+    assert "subnormal inputs read as zero" in str(read_precision("subnormals=flushed", "bfloat16"))
+    assert "subnormal" not in str(read_precision("subnormals=flushed", "float64"))
+
+
+def test_what_is_read_as_zero_is_carried_on() -> None:
+    """A subnormal factor of a huge one: the product is an ordinary number, and may be missing."""
+    tensors = {"x": np.full((1, 1), 1e-39, np.float32), "w1": np.full((1, 1), 1e38, np.float32), "b1": np.zeros(1, np.float32)}
+    tensors |= {"w2": np.ones((1, 1), np.float32), "b2": np.zeros(1, np.float32)}
+    kept, flushed = (
+        reference("feed_forward", {"activation": "relu"}, tensors, {}, "float32", precision=read_precision(text, "float32"))
+        for text in ("", "subnormals=flushed")
+    )
+    assert kept.error[0, 0] < 1e-6 < 0.1 <= flushed.error[0, 0] and abs(kept.value[0, 0] - 0.1) < 1e-6
+
+
+def test_what_is_assumed_of_cupy_gives_way_to_what_is_said() -> None:
+    with assuming_library(("cupy",)):
+        assert assumed_precision("float32").flushes and assumed_precision("float32").ulps == "cupy"
+    with assuming("subnormals=kept"), assuming_library(("cupy",)):
+        assert not assumed_precision("float32").flushes

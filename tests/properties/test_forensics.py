@@ -84,6 +84,18 @@ def test_a_coarse_function_is_given_its_units() -> None:
     assert any(told.changes.startswith("exp=") for told in found.explanations), str(found)
 
 
+def flushing_relu(x: Any) -> Any:
+    return np.where(np.abs(x) < np.finfo(np.float32).tiny, np.float32(0), np.maximum(x, 0))
+
+
+def test_inputs_read_as_zero_are_named() -> None:
+    verdict = kernelproof.verify(flushing_relu, phase="activation", activation="relu", profile="standard")
+    assert verdict.verdict == "fail" and verdict.forensics is not None
+    assert "subnormals=flushed" in [told.changes for told in verdict.forensics.explanations], str(verdict.forensics)
+    said = kernelproof.verify(flushing_relu, phase="activation", activation="relu", precision="subnormals=flushed")
+    assert said, str(said)
+
+
 def test_candidates_are_coarser_in_one_field_or_in_a_whole_softmax() -> None:
     made = [found.changes() for found in candidates(default_precision("float32"))]
     assert "products=tfloat32" in made and "probability=float8_e4m3" in made and "score=bfloat16" in made

@@ -1,0 +1,155 @@
+"""What each one-instruction wrapper does with numbers: asked of a device, or of the emulator, by the same text.
+
+    python tests/cuda/wrapper_vectors.py -o tests/cuda/wrapper_vectors.json        on a GPU; the fixture that the emulator must reproduce
+
+What it does: kernels of one block that do nothing but call a wrapper and store what it gave. Inputs are drawn from a fixed seed: whole
+numbers, whose products and sums are exact in every order, for fragments and descriptors; numbers of all sizes for conversions and powers.
+Guarantees: the texts of the wrappers are those of generated files. Cannot see: rounding inside a product of other than whole numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from kernelproof.numeric.cuda.warpgroup_wrappers import warpgroup_wrappers
+from kernelproof.numeric.cuda.wrappers import wrappers
+from kernelproof.numeric.cuda_types import TYPES
+
+FORMATS = ("float16", "bfloat16")
+FIXTURE = Path(__file__).with_name("wrapper_vectors.json")
+#: compute capability 9.0 alone
+WARPGROUP = frozenset({"kp_wgmma_scores", "kp_wgmma_values64", "kp_wgmma_values128"})
+
+#: by wrapper: threads, bytes of shared memory, words that a thread stores, the body; `in` are 32-bit words, `out` is a thread's own place
+BODIES: dict[str, tuple[int, int, int, str]] = {
+    "kp_mma_m16n8k16": (32, 0, 4, """
+        unsigned a[4];
+        float c[4];
+        for (int at = 0; at < 4; ++at) { a[at] = in[threadIdx.x * 8 + at]; c[at] = (float)(int)(in[threadIdx.x * 8 + at] % 17); }
+        kp_mma_m16n8k16(c, a, in[threadIdx.x * 8 + 4], in[threadIdx.x * 8 + 5]);
+        for (int at = 0; at < 4; ++at) out[at] = __float_as_uint(c[at]);"""),
+    "kp_ldmatrix_x4": (32, 512, 4, """
+        KP_DYNAMIC_SHARED(memory);
+        for (int at = 0; at < 4; ++at) reinterpret_cast<unsigned*>(memory)[threadIdx.x * 4 + at] = in[threadIdx.x * 4 + at];
+        __syncthreads();
+        unsigned part[4];
+        kp_ldmatrix_x4(part, memory + 16 * (threadIdx.x ^ 5));
+        for (int at = 0; at < 4; ++at) out[at] = part[at];"""),
+    "kp_ldmatrix_x4_trans": (32, 512, 4, """
+        KP_DYNAMIC_SHARED(memory);
+        for (int at = 0; at < 4; ++at) reinterpret_cast<unsigned*>(memory)[threadIdx.x * 4 + at] = in[threadIdx.x * 4 + at];
+        __syncthreads();
+        unsigned part[4];
+        kp_ldmatrix_x4_trans(part, memory + 16 * (threadIdx.x ^ 5));
+        for (int at = 0; at < 4; ++at) out[at] = part[at];"""),
+    "kp_cp16": (32, 512, 4, """
+        KP_DYNAMIC_SHARED(memory);
+        kp_cp16(memory + 16 * threadIdx.x, in + 4 * (threadIdx.x ^ 3), threadIdx.x % 17);
+        kp_cp_commit();
+        kp_cp_wait<0>();
+        __syncthreads();
+        for (int at = 0; at < 4; ++at) out[at] = reinterpret_cast<unsigned*>(memory)[(threadIdx.x ^ 1) * 4 + at];"""),
+    "kp_pack": (32, 0, 8, """
+        for (int at = 0; at < 8; ++at) out[at] = kp_pack(__uint_as_float(in[threadIdx.x * 8 + at]), __uint_as_float(in[threadIdx.x * 8 + (at ^ 1)]));"""),
+    # approximate: equal only to some units in the last place
+    "kp_exp2": (32, 0, 8, """
+        for (int at = 0; at < 8; ++at) out[at] = __float_as_uint(kp_exp2(__uint_as_float(in[threadIdx.x * 8 + at])));"""),
+    "kp_wgmma_scores": (128, 25600, 64, """
+        LAID(64, 128)
+        float c[16][4];
+        kp_wgmma_fence();
+        kp_wgmma_scores(c, MATRIX(0, 16), MATRIX(8192, 16), 0);
+        kp_wgmma_scores(c, MATRIX(32, 16), MATRIX(8192 + 32, 16), 1);
+        kp_wgmma_commit();
+        kp_wgmma_wait<0>();
+        for (int at = 0; at < 64; ++at) out[at] = __float_as_uint(c[at / 4][at % 4]);"""),
+    "kp_wgmma_values64": (128, 25600, 32, """
+        LAID(64, 128)
+        float c[8][4];
+        unsigned a[4];
+        for (int at = 0; at < 4; ++at) a[at] = in[threadIdx.x * 4 + at];
+        kp_wgmma_fence();
+        kp_wgmma_values(c, a, MATRIX(2048, 8192), 0);
+        kp_wgmma_commit();
+        kp_wgmma_wait<0>();
+        for (int at = 0; at < 32; ++at) out[at] = __float_as_uint(c[at / 4][at % 4]);"""),
+    "kp_wgmma_values128": (128, 25600, 64, """
+        LAID(64, 128)
+        float c[16][4];
+        unsigned a[4];
+        for (int at = 0; at < 4; ++at) a[at] = in[threadIdx.x * 4 + at];
+        kp_wgmma_fence();
+        kp_wgmma_values(c, a, MATRIX(2048, 8192), 0);
+        kp_wgmma_commit();
+        kp_wgmma_wait<0>();
+        for (int at = 0; at < 64; ++at) out[at] = __float_as_uint(c[at / 4][at % 4]);"""),
+}
+#: 24 KiB of the input as they are, from a multiple of 1024 bytes on; a descriptor of a place among them
+HEAD = r"""
+#define LAID(rows, columns) KP_DYNAMIC_SHARED(memory); \
+    unsigned char* base = memory + (1024 - kp_shared_address(memory) % 1024) % 1024; \
+    for (int at = threadIdx.x; at < 6144; at += 128) reinterpret_cast<unsigned*>(base)[at] = in[at]; \
+    kp_proxy_fence(); \
+    __syncthreads();
+#define MATRIX(byte, panel) ((unsigned long long)((kp_shared_address(base) + (byte)) / 16) | (panel) / 16ull << 16 | 64ull << 32 | 1ull << 62)
+"""
+
+
+def text_of(names: Sequence[str], dtype: str) -> str:
+    """The CUDA text of kernels, one for each of these wrappers."""
+    parts = [f"#include <{TYPES[dtype].header}>", wrappers(dtype), *([warpgroup_wrappers(dtype), HEAD] if names[0] in WARPGROUP else [])]
+    for name in names:
+        _, _, words, body = BODIES[name]
+        head = f'extern "C" __global__ void ask_{name}(const unsigned* in, unsigned* all)'
+        parts.append(f"{head}\n{{\n    unsigned* out = all + threadIdx.x * {words};{body}\n}}")
+    return "\n".join((*parts, ""))
+
+
+def given(name: str, dtype: str) -> np.ndarray:
+    """The input of a kernel: whole numbers from -8 to 8 in a 16-bit format, or float32 of all sizes."""
+    random = np.random.default_rng(7)
+    if name in ("kp_pack", "kp_exp2"):
+        sizes = np.ldexp(1 + random.random(6144), random.integers(-30, 17 if name == "kp_pack" else 7, 6144))
+        return (np.float32(sizes) * np.float32(random.choice((-1, 1), 6144))).view(np.uint32)
+    whole = random.integers(-8, 9, 2 * 6144).astype(np.float32)
+    bits = whole.astype(np.float16).view(np.uint16) if dtype == "float16" else (whole.view(np.uint32) >> 16).astype(np.uint16)
+    return bits.view(np.uint32)
+
+
+def asked(module: ModuleType, dtype: str, capability: int) -> Iterator[tuple[str, np.ndarray]]:
+    """(wrapper, the words it gave) for all wrappers of a format that a device of this capability has."""
+    groups = [([name for name in BODIES if name not in WARPGROUP], ()), ([name for name in BODIES if name in WARPGROUP], ("-arch=sm_90a",))]
+    for names, options in groups[: 1 + (capability == 90)]:
+        texts = module.RawModule(code=text_of(names, dtype), options=("-std=c++17", *options))
+        for name in names:
+            threads, shared, words, _ = BODIES[name]
+            kernel = texts.get_function(f"ask_{name}")
+            kernel.max_dynamic_shared_size_bytes = shared
+            out = module.asarray(np.zeros(threads * words, dtype=np.uint32))
+            kernel((1,), (threads,), (module.asarray(given(name, dtype)), out), shared_mem=shared)
+            yield name, np.asarray(out.get() if hasattr(out, "get") else out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=FIXTURE)
+    output = parser.parse_args().output
+    import cupy
+
+    device = cupy.cuda.Device()
+    found: dict[str, Any] = {"device": cupy.cuda.runtime.getDeviceProperties(device.id)["name"].decode(), "cupy": cupy.__version__}
+    found |= {"driver": cupy.cuda.runtime.driverGetVersion(), "runtime": cupy.cuda.runtime.runtimeGetVersion()}
+    for dtype in FORMATS:
+        found[dtype] = {name: words.tolist() for name, words in asked(cupy, dtype, int(device.compute_capability))}
+    output.write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
