@@ -4,9 +4,9 @@ What it does: scores and slopes dP of a tile are computed anew wherever they are
 CHUNK channels. *queries* passes over the keys twice: for the maximum m, the sum l and the mean Δ of each row, rescaled from tile to tile,
 and for dQ = scale·Σ_j P·(dP − Δ)·k. *keys* passes over the queries once, with m, l and Δ from memory, for dK and dV. A block has one piece
 of CHUNK columns of what it writes, so that heads may have any width. Guarantees: no atomic additions; nothing of queries × keys is kept in
-memory; key tiles that no query of a tile sees are left out. A soft-cap bends scores, and slopes by 1 − tanh²; a sink is the first key of a row,
-without a value; the gradient of a row that sees no key and gave the mean of all values goes to all of them alike. Lines that end in
-``#? NAME`` stand only with that need. Cannot see: speed; scores are computed once more for every CHUNK channels.
+memory; key tiles that no query of a tile sees are left out. A soft-cap bends scores, and slopes by 1 − tanh²; a sink is the first key of
+a row, without a value; the gradient of a row that sees no key and gave the mean of all values goes to all of them alike. Lines that end
+in ``#? NAME`` stand only with that need. Cannot see: speed; scores are computed once more for every CHUNK channels.
 """
 
 from __future__ import annotations
