@@ -28,7 +28,6 @@ from kernelproof.numeric.program import Program
 from kernelproof.numeric.signature_variants import signature as signature_of
 from kernelproof.numeric.signatures import Signature
 from kernelproof.numeric.source_code import size_code
-from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.phase import Derivation
 from kernelproof.symbolic.terms import Var
 
@@ -39,20 +38,12 @@ TABLE_FORMAT = "if table.dtype.kind"
 FLAT_RESULT = "out = out.reshape((*shape, table.shape[1]))"
 
 
-#: variants without CUDA text, but where a schedule has one: rotary positions in 16 bits
-NUMPY_ONLY = frozenset({"rotary"})
-
-
 def cupy_source(derivation: Derivation, dtype: str) -> str:
-    """The CuPy kernel file of a derivation. InputError for a variant that CUDA kernels do not have yet."""
+    """The CuPy kernel file of a derivation."""
     phase, types = derivation.phase, TYPES[dtype]
     grouped, plan = is_grouped(derivation.variant), cuda_plan_of(derivation, dtype)
     if plan is not None and plan.whole:
         return _whole(derivation, dtype, plan)
-    for name in sorted(NUMPY_ONLY & set(derivation.variant)):
-        value = derivation.variant[name]
-        told = f"generating {phase} for cupy with {name}={value}: not built yet in this version"
-        raise InputError(f"{told}; leave it out or use backend numpy")
     signature = signature_of(phase, derivation.variant, cache=False)
     program = plain_program(derivation) if grouped else program_of(derivation.definition.name)
     made, destinations = _destinations(derivation)

@@ -28,10 +28,13 @@ struct kp_mask {
     const {REAL}* slope;
     long long ahead, window, offset, n, m;
     {REAL} scale;
+    {REAL} cap;  #? steps
 };
 
 // The score of a query and a key, -infinity where it is hidden.
-static __device__ __forceinline__ {REAL} kp_score(const kp_mask& mask, {REAL} product, long long i, long long j)
+static __device__ __forceinline__ {REAL} kp_score(const kp_mask& mask, {REAL} product, long long i, long long j)  #! steps
+static __device__ __forceinline__ {REAL} kp_score(  #? steps
+    const kp_mask& mask, {REAL} product, long long i, long long j, {REAL}& steep)  // steep: how it moves with scale * product  #? steps
 {
     const bool near = i < mask.n && j < mask.m && j <= i + mask.ahead && j > i + mask.ahead - mask.window;
     if (!near || (mask.allow != nullptr && !mask.allow[i * mask.allow_by0 + j * mask.allow_by1])) {
@@ -41,7 +44,10 @@ static __device__ __forceinline__ {REAL} kp_score(const kp_mask& mask, {REAL} pr
     if (mask.slope != nullptr) {
         added += *mask.slope * ({REAL})(j - i - mask.offset);
     }
-    return mask.scale * product + added;
+    return mask.scale * product + added;  #! steps
+    const {REAL} bent = {TANH}(mask.scale * product / mask.cap);  #? steps
+    steep = {ONE} - bent * bent;  #? steps
+    return mask.cap * bent + added;  #? steps
 }
 
 // A tile of a matrix to shared memory, zeros outside of it.

@@ -4,12 +4,15 @@ What it does: scores and slopes dP of a tile are computed anew wherever they are
 CHUNK channels. *queries* passes over the keys twice: for the maximum m, the sum l and the mean Δ of each row, rescaled from tile to tile,
 and for dQ = scale·Σ_j P·(dP − Δ)·k. *keys* passes over the queries once, with m, l and Δ from memory, for dK and dV. A block has one piece
 of CHUNK columns of what it writes, so that heads may have any width. Guarantees: no atomic additions; nothing of queries × keys is kept in
-memory; key tiles that no query of a tile sees are left out. Cannot see: speed; scores are computed once more for every CHUNK channels.
+memory; key tiles that no query of a tile sees are left out. A soft-cap bends scores, and slopes by 1 − tanh²; a sink is the first key of
+a row, without a value; the gradient of a row that sees no key and gave the mean of all values goes to all of them alike. Lines that end
+in ``#? NAME`` stand only with that need. Cannot see: speed; scores are computed once more for every CHUNK channels.
 """
 
 from __future__ import annotations
 
 from kernelproof.numeric.cuda.attention_gradient_loads import LOADS
+from kernelproof.numeric.schedules.attention_text import text_for
 
 #: {REAL}, {EXP}, {ZERO}, {ONE}: of the C type; {TILE} rows and columns of a tile, {CHUNK} channels, {BLOCK} threads, {BLOCKS}, {NAME}
 TEXT = LOADS + '''
@@ -18,14 +21,19 @@ extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_queries(
     const long long lead0_size, const long long lead1_size, const long long lead2_size,
     const long long ahead, const long long d, const long long e, const long long m, const long long n, const long long offset,
     const long long window, const {REAL} scale,
+    const {REAL} cap,  #? steps
 {INPUTS},
+    const {REAL}* __restrict__ sinks, const long long sinks_lead0, const long long sinks_lead1, const long long sinks_lead2,  #? sink
     {REAL}* __restrict__ d_q, const long long d_q_lead0, const long long d_q_lead1, const long long d_q_lead2,
     const long long d_q_by0, const long long d_q_by1,
     {REAL}* __restrict__ tops, const long long tops_lead0, const long long tops_lead1, const long long tops_lead2, const long long tops_by0,
     {REAL}* __restrict__ totals, const long long totals_lead0, const long long totals_lead1, const long long totals_lead2,
     const long long totals_by0,
     {REAL}* __restrict__ means, const long long means_lead0, const long long means_lead1, const long long means_lead2,
-    const long long means_by0)
+    const long long means_by0)  #! sink
+    const long long means_by0,  #? sink
+    {REAL}* __restrict__ sunk, const long long sunk_lead0, const long long sunk_lead1, const long long sunk_lead2,  #? sink
+    const long long sunk_by0)  #? sink
 {
     __shared__ {REAL} left[kp_tile * (kp_chunk + 1)], right[kp_tile * (kp_chunk + 1)], slopes_of[kp_tile * (kp_tile + 1)];
     const int ty = threadIdx.x / 16, tx = threadIdx.x % 16;
@@ -35,11 +43,16 @@ extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_queries(
 {OPENED}
         const long long low = first + ahead - window + 1, high = first + kp_tile + ahead;
         const long long begin = low > 0 ? low / kp_tile * kp_tile : 0, end = high < m ? high : m;
+        const {REAL} sink = sinks[lead0 * sinks_lead0 + lead1 * sinks_lead1 + lead2 * sinks_lead2];  #? sink
         {REAL} scores[kp_rows][kp_columns], slopes_here[kp_rows][kp_columns], top[kp_rows], total[kp_rows], mean[kp_rows];
+        {REAL} steep;  #? steps
         #pragma unroll
         for (int a = 0; a < kp_rows; ++a) {
-            top[a] = -kp_infinity({REAL}());
-            total[a] = mean[a] = {ZERO};
+            top[a] = -kp_infinity({REAL}());  #! sink
+            total[a] = mean[a] = {ZERO};  #! sink
+            top[a] = sink;  // the first key, without a value  #? sink
+            total[a] = sink == -kp_infinity({REAL}()) ? {ZERO} : {ONE};  #? sink
+            mean[a] = {ZERO};  #? sink
         }
         for (long long key = begin; key < end; key += kp_tile) {
             kp_products(scores, left, right, queries, first, keys, key);
@@ -49,7 +62,7 @@ extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_queries(
                 {REAL} highest = top[a];
                 #pragma unroll
                 for (int b = 0; b < kp_columns; ++b) {
-                    scores[a][b] = kp_score(mask, scores[a][b], first + ty + 8 * a, key + tx + 16 * b);
+                    scores[a][b] = kp_score(mask, scores[a][b], first + ty + 8 * a, key + tx + 16 * b{STEEP});
                     highest = scores[a][b] > highest ? scores[a][b] : highest;
                 }
                 highest = kp_row_max(highest);
@@ -83,10 +96,10 @@ extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_queries(
             for (int a = 0; a < kp_rows; ++a) {
                 #pragma unroll
                 for (int b = 0; b < kp_columns; ++b) {
-                    const {REAL} score = kp_score(mask, scores[a][b], first + ty + 8 * a, key + tx + 16 * b);
+                    const {REAL} score = kp_score(mask, scores[a][b], first + ty + 8 * a, key + tx + 16 * b{STEEP});
                     const bool seen = score != -kp_infinity({REAL}());
                     const {REAL} weight = seen ? {EXP}(score - top[a]) / kp_divisor(total[a]) : {ZERO};
-                    slopes_of[(ty + 8 * a) * (kp_tile + 1) + tx + 16 * b] = seen ? weight * (slopes_here[a][b] - mean[a]) : {ZERO};
+                    slopes_of[(ty + 8 * a) * (kp_tile + 1) + tx + 16 * b] = seen ? weight * (slopes_here[a][b] - mean[a]){BENT} : {ZERO};
                 }
             }
             __syncthreads();  // nobody reads the values any more
@@ -116,6 +129,9 @@ extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_queries(
                 tops[lead0 * tops_lead0 + lead1 * tops_lead1 + lead2 * tops_lead2 + i * tops_by0] = top[a];
                 totals[lead0 * totals_lead0 + lead1 * totals_lead1 + lead2 * totals_lead2 + i * totals_by0] = total[a];
                 means[lead0 * means_lead0 + lead1 * means_lead1 + lead2 * means_lead2 + i * means_by0] = mean[a];
+                // what the weight of the sink adds to the sink's gradient  #? sink
+                const {REAL} weight = sink == -kp_infinity({REAL}()) ? {ZERO} : {EXP}(sink - top[a]) / kp_divisor(total[a]);  #? sink
+                sunk[lead0 * sunk_lead0 + lead1 * sunk_lead1 + lead2 * sunk_lead2 + i * sunk_by0] = -weight * mean[a];  #? sink
             }
         }
     }
@@ -126,6 +142,7 @@ extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_keys(
     const long long lead0_size, const long long lead1_size, const long long lead2_size,
     const long long ahead, const long long d, const long long e, const long long m, const long long n, const long long offset,
     const long long window, const {REAL} scale,
+    const {REAL} cap,  #? steps
 {INPUTS},
     const {REAL}* __restrict__ tops, const long long tops_lead0, const long long tops_lead1, const long long tops_lead2,
     const long long tops_by0,
@@ -152,10 +169,26 @@ extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_keys(
         const long long low = first - ahead, high = first + kp_tile - 1 + window - ahead;
         const long long begin = low > 0 ? low / kp_tile * kp_tile : 0, end = high < n ? high : n;
         {REAL} scores[kp_rows][kp_columns], slopes_here[kp_rows][kp_columns], of_keys[kp_rows][kp_wide], of_values[kp_rows][kp_wide];
+        {REAL} steep;  #? steps
+        {REAL} lost[kp_wide];  // gradients of rows that see no key and gave the mean of all values  #? mean
+        #pragma unroll  #? mean
+        for (int c = 0; c < kp_wide; ++c) lost[c] = {ZERO};  #? mean
+        for (long long i = 0; i < n; ++i) {  #? mean
+            if (own_totals[i * totals_by0] != {ZERO}) continue;  #? mean
+            #pragma unroll  #? mean
+            for (int c = 0; c < kp_wide; ++c) {  #? mean
+                const long long column = piece + tx + 16 * c;  #? mean
+                lost[c] += column < e ? gradient.at[i * gradient.by0 + column * gradient.by1] : {ZERO};  #? mean
+            }  #? mean
+        }  #? mean
         #pragma unroll
         for (int a = 0; a < kp_rows; ++a) {
             #pragma unroll
-            for (int c = 0; c < kp_wide; ++c) of_keys[a][c] = of_values[a][c] = {ZERO};
+            for (int c = 0; c < kp_wide; ++c) of_keys[a][c] = of_values[a][c] = {ZERO};  #! mean
+            for (int c = 0; c < kp_wide; ++c) {  #? mean
+                of_keys[a][c] = {ZERO};  #? mean
+                of_values[a][c] = lost[c] / ({REAL})m;  #? mean
+            }  #? mean
         }
         for (long long query = begin; query < end; query += kp_tile) {
             kp_products(scores, left, right, queries, query, keys, first);
@@ -168,11 +201,11 @@ extern "C" __global__ void __launch_bounds__({BLOCK}, {BLOCKS}) {NAME}_keys(
                 const {REAL} divisor = inside ? kp_divisor(own_totals[i * totals_by0]) : {ONE};
                 #pragma unroll
                 for (int b = 0; b < kp_columns; ++b) {
-                    const {REAL} score = kp_score(mask, scores[a][b], i, first + tx + 16 * b);
+                    const {REAL} score = kp_score(mask, scores[a][b], i, first + tx + 16 * b{STEEP});
                     const bool seen = score != -kp_infinity({REAL}());
                     const {REAL} weight = seen ? {EXP}(score - top) / divisor : {ZERO};
                     weights_of[(ty + 8 * a) * (kp_tile + 1) + tx + 16 * b] = weight;
-                    slopes_of[(ty + 8 * a) * (kp_tile + 1) + tx + 16 * b] = seen ? weight * (slopes_here[a][b] - mean) : {ZERO};
+                    slopes_of[(ty + 8 * a) * (kp_tile + 1) + tx + 16 * b] = seen ? weight * (slopes_here[a][b] - mean){BENT} : {ZERO};
                 }
             }
             __syncthreads();  // nobody reads gradients and values any more
@@ -223,22 +256,21 @@ OPENED = '''
             allow == nullptr ? allow : allow + lead0 * allow_lead0 + lead1 * allow_lead1 + lead2 * allow_lead2, allow_by0, allow_by1,
             bias == nullptr ? bias : bias + lead0 * bias_lead0 + lead1 * bias_lead1 + lead2 * bias_lead2, bias_by0, bias_by1,
             slopes == nullptr ? slopes : slopes + lead0 * slopes_lead0 + lead1 * slopes_lead1 + lead2 * slopes_lead2,
-            ahead, window, offset, n, m, scale};
+            ahead, window, offset, n, m, scale};  #! steps
+            ahead, window, offset, n, m, scale, cap};  #? steps
 '''
 
 
-def cuda_text(name: str, real: str, tile: int, chunk: int, block: int, blocks: int) -> str:
+def cuda_text(name: str, real: str, tile: int, chunk: int, block: int, blocks: int, needs: frozenset[str] = frozenset()) -> str:
     """The text of both kernels for a C type; so many ``blocks`` fit a multiprocessor."""
     inputs = []
     for array, own in INPUTS:
         strides = [f"const long long {array}_lead{at}" for at in range(3)] + [f"const long long {array}_by{at}" for at in range(own)]
         inputs.append(f"    const {'bool' if array == 'allow' else real}* __restrict__ {array}, {', '.join(strides)}")
-    suffix = "f" if real == "float" else ""
+    suffix, steps = "f" if real == "float" else "", "steps" in needs
     places = {
-        "{INPUTS}": ",\n".join(inputs), "{OPENED}": OPENED.strip("\n"), "{REAL}": real, "{EXP}": f"exp{suffix}", "{ZERO}": f"0.0{suffix}",
-        "{ONE}": f"1.0{suffix}", "{TILE}": str(tile), "{CHUNK}": str(chunk), "{BLOCK}": str(block), "{BLOCKS}": str(blocks), "{NAME}": name,
+        "INPUTS": ",\n".join(inputs), "OPENED": text_for(OPENED.strip("\n"), needs), "REAL": real, "EXP": f"exp{suffix}",
+        "TANH": f"tanh{suffix}", "ZERO": f"0.0{suffix}", "ONE": f"1.0{suffix}", "TILE": str(tile), "CHUNK": str(chunk), "BLOCK": str(block),
+        "BLOCKS": str(blocks), "NAME": name, "STEEP": ", steep" if steps else "", "BENT": " * steep" if steps else "",
     }
-    text = TEXT.strip()
-    for place, code in places.items():
-        text = text.replace(place, code)
-    return text
+    return text_for(TEXT.strip(), needs, **places)

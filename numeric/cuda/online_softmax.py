@@ -1,7 +1,7 @@
 """The text of an online softmax on scores in registers, for kernels on tensor cores.
 
-What it does: a thread has two rows of fragments of scores, four neighbours have whole rows. ``kp_hide`` puts -inf where a query does not see
-a key, ``kp_weigh`` makes weights of scores, with a running maximum and sum, and scales the results again when the maximum grows,
+What it does: a thread has two rows of fragments of scores, four neighbours have whole rows. ``kp_hide`` puts -inf where a query does not
+see a key, ``kp_weigh`` makes weights of scores, with a running maximum and sum, and scales the results again when the maximum grows,
 ``kp_store`` writes results and, if asked, the log-sum-exp of each row. Exponentials are powers of two of scale·log2(e)·score.
 Guarantees: a shift is rounded once, and weights and rescalings are made of the same rounded shifts (attention.online_step); a row that sees
 no key gives zeros, and -inf as its log-sum-exp. Cannot see: what order the tiles of keys come in; any one is right.

@@ -1,7 +1,8 @@
 """The schedule of attention on ordinary arithmetic units: tiles of scores and an online softmax, in memory that grows with the tokens only.
 
 What it does: puts the text of :mod:`tiled_text` and the Python of :mod:`tiled_launch` into the file of an attention, for every format; with
-16 bits it takes what the tensor-core kernel does not, and computes in float32. Guarantees: a variant that is not in KNOWN has no plan here.
+16 bits it takes what the tensor-core kernel does not, and computes in float32; queries and keys that rotary positions turn come to it in
+float32 then, so that what is turned is not rounded to 16 bits. Guarantees: a variant that is not in KNOWN has no plan here.
 Cannot see: which arguments a call brings; the file decides at run time. No result of these kernels on hardware is known: they are
 compiled, and their text is emulated.
 """
@@ -17,6 +18,7 @@ from kernelproof.numeric.cuda.tiled_launch import CALL, CALL_ALONE, LAUNCH, PAIR
 from kernelproof.numeric.cuda.tiled_loads import HEAD, LOADS, MASK
 from kernelproof.numeric.cuda.tiled_text import ATTEND, FINISH, KERNEL, MEAN
 from kernelproof.numeric.cuda_types import INFINITY, TYPES, literal
+from kernelproof.numeric.cupy_launch import WIDENED
 from kernelproof.numeric.schedules.attention import licences_of
 from kernelproof.numeric.schedules.attention_text import text_for
 from kernelproof.symbolic.phase import Derivation, Options
@@ -52,22 +54,23 @@ def name(columns: int) -> str:
     return f"attention_tiled{columns}"
 
 
-def needs_of(variant: Options) -> frozenset[str]:
-    """What the text must have for a variant."""
+def needs_of(variant: Options, dtype: str) -> frozenset[str]:
+    """What the text must have for a variant in a format; "turned": queries and keys come in the format computed in."""
     needs = {
         "window": variant.get("window") is not None, "alibi": bool(variant.get("alibi")), "sink": bool(variant.get("sinks")),
         "steps": variant.get("softcap") is not None, "mean": variant.get("fully_masked") == "mean",
         "nan": variant.get("fully_masked") == "nan", "grouped": bool(variant.get("grouped_query")),
+        "turned": bool(variant.get("rotary")) and TYPES[dtype].converts,
     }
     return frozenset(need for need, wanted in needs.items() if wanted)
 
 
 def cuda_text(variant: Options, dtype: str) -> str:
     """The CUDA text: types, masks, loads, the attention of a block, and an entry point for each number of columns."""
-    types, needs = TYPES[dtype], needs_of(variant)
+    types, needs = TYPES[dtype], needs_of(variant, dtype)
     real, quiet = types.real, {"float": "__int_as_float(0x7fffffff)", "double": "__longlong_as_double(0x7fffffffffffffffLL)"}
     names = {
-        **CALLS[real], "real": real, "stored": types.stored, "align": str(16 if real == types.stored else 8), "widen": types.widen,
+        **CALLS[real], "real": real, "stored": types.stored, "asked": real if "turned" in needs else types.stored, "widen": types.widen,
         "narrow": types.narrow, "minus_infinity": f"-{INFINITY[real]}", "nan": quiet[real], "finite": FINITE[real],
         "zero": literal(Fraction(0), real), "one": literal(Fraction(1), real),
     }
@@ -90,14 +93,15 @@ def attention_in_tiles(derivation: Derivation, dtype: str) -> CudaPlan | None:
     variant, layout = derivation.variant, derivation.variant.get("rotary")
     if derivation.phase != "attention" or any(value for key, value in variant.items() if key not in KNOWN):
         return None
-    if layout and TYPES[dtype].converts:
-        return None  # what is turned would be rounded to 16 bits
-    needs, real = needs_of(variant), TYPES[dtype].real
+    needs, real = needs_of(variant, dtype), TYPES[dtype].real
     given, whole = ", sinks" if "sink" in needs else "", bool(ALONE & set(variant)) and not is_grouped(variant)
     offset = "m - n" if variant.get("causal_alignment") == "bottom_right" else "0"
     names = ", ".join(f'{columns}: "{name(columns)}"' for columns in COLUMNS[real])
     pair = PAIRS[str(layout)] if layout else ()
     turned = (TURNED.replace("FIRST", pair[0]).replace("SECOND", pair[1]),) if pair else ()
+    turned = (WIDENED, *turned) if pair and dtype == "bfloat16" else turned
+    lines = (*(TURN if layout else ()), *CALL_ALONE) if whole else CALL
+    part = {"bfloat16": "_widened(part)", "float16": "part.astype(COMPUTE)"}.get(dtype, "part")
     return CudaPlan(
         constants=(
             f"TILED_CUDA = r'''{cuda_text(variant, dtype)}'''", "",
@@ -107,7 +111,7 @@ def attention_in_tiles(derivation: Derivation, dtype: str) -> CudaPlan | None:
             'TILED_MODULE = cp.RawModule(code=TILED_CUDA, options=("-std=c++17",))  # compiled when a call fits it',
         ),
         helpers=(*((LOADER,) if TYPES[dtype].converts else ()), *turned, text_for(LAUNCH, needs, more=given, offset=offset)),
-        lines=tuple(line.replace("{more}", given) for line in ((*(TURN if layout else ()), *CALL_ALONE) if whole else CALL)),
+        lines=tuple(line.replace("{more}", given).replace("{part}", part) for line in lines),
         loader="_stored" if TYPES[dtype].converts else "cp.asarray",
         licences=(*LICENCES, *licences_of(needs), *(("attention.rotary",) if layout else ())),
         whole=whole,

@@ -28,8 +28,10 @@ def _in_tiles(q, k, v, causal, mask, scale{more}):
     blocks = -(-n // contract["rows"]) * -(-e // width)
     if device < 70 or max(n, m, d, e) >= 2**30 or blocks * math.prod(lead) >= 2**31:
         return None
-    dtype, scale = cp.result_type(q, k, v), (1.0 / math.sqrt(d) if d else 1.0) if scale is None else float(scale)
-    q, k, v = (part.astype(STORED, copy=False) for part in (q, k, v))
+    scale = (1.0 / math.sqrt(d) if d else 1.0) if scale is None else float(scale)
+    dtype = cp.result_type(q, k, v)  #! turned
+    q, k, v = (part.astype(STORED, copy=False) for part in (q, k, v))  #! turned
+    dtype, v = STORED, v.astype(STORED, copy=False)  # what is turned stays in the format computed in  #? turned
     wide = sum(2**place for place, part in enumerate((q, k, v)) if _in_fours(part))
     kind, mask = (0, None) if mask is None else _kind_of(mask, (*lead, n, m))
     out = cp.empty((*lead, n, e), dtype=STORED)
@@ -111,7 +113,7 @@ PAIRS = {"halves": (":h", "h:"), "interleaved": ("0::2", "1::2")}
 TURN = (
     "if d % 2:",
     '    raise ValueError(f"attention: q and k have width {d}; expected an even width, channels turn in pairs")',
-    "q, k = _turned(q), _turned(k)  # attention.rotary",
+    "q, k = (_turned({part}) for part in (q, k))  # attention.rotary",
 )
 #: where other kernels of the file go on
 CALL = ("out = _in_tiles(q, k, v, causal, mask, scale{more})", "if out is not None:", "    return out")

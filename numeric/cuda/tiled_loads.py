@@ -15,18 +15,22 @@ HEAD = r"""
 
 typedef {real} kp_real;
 typedef {stored} kp_stored;
+typedef {asked} kp_asked;  // of queries and keys
 
 constexpr int ROWS = 64, KEYS = 64, CHUNK = 32, THREADS = 128;
 
-struct __align__(16) kp_quad {
-    kp_real at[4];
+// Four entries, read or written at once.
+template <class T>
+struct alignas(4 * sizeof(T) < 16 ? 8 : 16) kp_four_of {
+    T at[4];
 };
-struct __align__({align}) kp_stored_quad {
-    kp_stored at[4];
-};
+typedef kp_four_of<kp_real> kp_quad;
+typedef kp_four_of<kp_stored> kp_stored_quad;
+
 // A matrix of an array; wide: four entries of a row may be read at once, at every fourth entry.
+template <class T>
 struct kp_matrix {
-    const kp_stored* entry;
+    const T* entry;
     long long by_row, by_column;
     bool wide;
 };
@@ -40,6 +44,11 @@ static __device__ __forceinline__ kp_real kp_widened(const kp_stored value)
 {
     return {widen}(value);
 }
+  #? turned
+static __device__ __forceinline__ kp_real kp_widened(const kp_real value)  #? turned
+{  #? turned
+    return value;  #? turned
+}  #? turned
 
 static __device__ __forceinline__ kp_stored kp_narrowed(const kp_real value)
 {
@@ -88,12 +97,14 @@ static __device__ __forceinline__ const kp_quad& kp_four(const kp_real* tile, co
 }
 
 // Entries from, …, from + 3 of a row; zeros where the row is not there, and past its width.
-static __device__ __forceinline__ kp_quad kp_read(const kp_matrix given, const int row, const bool there, const int from, const int width)
+template <class T>
+static __device__ __forceinline__ kp_quad kp_read(
+    const kp_matrix<T> given, const int row, const bool there, const int from, const int width)
 {
     kp_quad found;
-    const kp_stored* entry = given.entry + (there ? row : 0) * given.by_row;
+    const T* entry = given.entry + (there ? row : 0) * given.by_row;
     if (there && given.wide && from + 4 <= width) {
-        const kp_stored_quad stored = *reinterpret_cast<const kp_stored_quad*>(entry + from);
+        const kp_four_of<T> stored = *reinterpret_cast<const kp_four_of<T>*>(entry + from);
         #pragma unroll
         for (int at = 0; at < 4; ++at) {
             found.at[at] = kp_widened(stored.at[at]);
@@ -108,8 +119,9 @@ static __device__ __forceinline__ kp_quad kp_read(const kp_matrix given, const i
 }
 
 // CHUNK channels of 64 rows, turned: a line of the tile is a channel.
+template <class T>
 static __device__ __forceinline__ void kp_load_turned(
-    kp_real* tile, const kp_matrix given, const int first, const int end, const int from, const int width)
+    kp_real* tile, const kp_matrix<T> given, const int first, const int end, const int from, const int width)
 {
     #pragma unroll 2
     for (int at = 0; at < ROWS * CHUNK / 4; at += THREADS) {
@@ -123,9 +135,9 @@ static __device__ __forceinline__ void kp_load_turned(
 }
 
 // COLUMNS columns of KEYS rows, as they are.
-template <int COLUMNS>
+template <int COLUMNS, class T>
 static __device__ __forceinline__ void kp_load_rows(
-    kp_real* tile, const kp_matrix given, const int first, const int end, const int from, const int width)
+    kp_real* tile, const kp_matrix<T> given, const int first, const int end, const int from, const int width)
 {
     #pragma unroll 2
     for (int at = 0; at < KEYS * COLUMNS / 4; at += THREADS) {

@@ -19,8 +19,9 @@ ATTEND = r"""
 // softmax(scale·q·k)·v of one block of queries, columns from `from` on; query i sees the last BEHIND keys up to i + ahead.  #? window
 template <int COLUMNS>
 static __device__ __forceinline__ void kp_attend(
-    const kp_matrix q, const kp_matrix k, const kp_matrix v, kp_stored* out, const void* mask, const int kind, const long long mask_by_row,
-    const long long mask_by_key, const int first, const int from, const int n, const int m, const int d, const int e, const int ahead,
+    const kp_matrix<kp_asked> q, const kp_matrix<kp_asked> k, const kp_matrix<kp_stored> v, kp_stored* out, const void* mask,
+    const int kind, const long long mask_by_row, const long long mask_by_key, const int first, const int from, const int n, const int m,
+    const int d, const int e, const int ahead,
     const kp_real slope, const int offset,  #? alibi
     const kp_real sink,  #? sink
     const kp_real scale)
@@ -247,9 +248,9 @@ extern "C" __global__ void __launch_bounds__({block}, {blocks}) {name}(
     const long long lead1_size, const long long lead2_size, const int n, const int m, const int d, const int e, const int ahead,
     const int offset,  #? alibi
     const int wide, const int kind, const kp_real scale,
-    const kp_stored* __restrict__ q, const long long q_lead0, const long long q_lead1, const long long q_lead2, const long long q_by0,
+    const kp_asked* __restrict__ q, const long long q_lead0, const long long q_lead1, const long long q_lead2, const long long q_by0,
     const long long q_by1,
-    const kp_stored* __restrict__ k, const long long k_lead0, const long long k_lead1, const long long k_lead2, const long long k_by0,
+    const kp_asked* __restrict__ k, const long long k_lead0, const long long k_lead1, const long long k_lead2, const long long k_by0,
     const long long k_by1,
     const kp_stored* __restrict__ v, const long long v_lead0, const long long v_lead1, const long long v_lead2, const long long v_by0,
     const long long v_by1,

@@ -67,7 +67,7 @@ def _product(name: str, columns: int, dtype: str, *, registers: bool) -> str:
     left = f"{{{left}}}" if registers else left
     given = ", ".join(f'"r"(a[{at}])' for at in range(own)) if registers else '"l"(a)'
     lines = (
-        f"// c = a·b, and with `add` c += a·b: a 64×16 {where}, b 16×{columns} in shared memory {'by rows' if registers else 'by columns'},",
+        f"// c = a·b, and with `add` c += a·b: a 64×16 {where}, b 16×{columns} in shared memory by {'rows' if registers else 'columns'},",
         f"// c 64×{columns} in float32; of four warps",
         f"static __device__ __forceinline__ void {name}(",
         f"    float (&c)[{columns // 8}][4], const {'unsigned (&a)[4]' if registers else 'unsigned long long a'},"

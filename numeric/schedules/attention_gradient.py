@@ -64,9 +64,9 @@ def attention_gradient(found: Gradient, made: GradientProgram, signature: Signat
         _lines(variant, needs),
         imports=(*threads.IMPORTS, threads.OPTIONAL_IMPORT),
         constants=(*CONSTANTS, *threads.CONSTANTS),
-        helpers=(*helpers(needs, str(variant["window"]) if "window" in needs else ""), *_turning(variant), threads.HELPER),
+        helpers=(*helpers(needs, str(variant["window"]) if "window" in needs else ""), *turning(variant), threads.HELPER),
         licences=licences_of(variant, needs),
-        signature=_own_axes(tiled(f"{found.phase}_vjp", variant, signature)),
+        signature=own_axes(tiled(f"{found.phase}_vjp", variant, signature)),
     )
 
 
@@ -122,7 +122,7 @@ def _lines(variant: Options, needs: frozenset[str]) -> tuple[str, ...]:
     )
 
 
-def _turning(variant: Options) -> tuple[str, ...]:
+def turning(variant: Options) -> tuple[str, ...]:
     """The function that turns pairs, with its places."""
     if not variant.get("rotary"):
         return ()
@@ -130,7 +130,7 @@ def _turning(variant: Options) -> tuple[str, ...]:
     return (TURNED.replace("FIRST", first).replace("SECOND", second),)
 
 
-def _own_axes(given: Signature) -> Signature:
+def own_axes(given: Signature) -> Signature:
     """Without the lines that make the leading axes one: tiles go through them as they are."""
     joined = [at for at, line in enumerate(given.before) if line == "leading = math.prod(lead)"]
     if not joined:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-NEEDS = ("exp2", "window", "alibi", "sink", "steps", "mean", "nan", "joined", "grouped")
+NEEDS = ("exp2", "window", "alibi", "sink", "steps", "mean", "nan", "joined", "grouped", "turned")
 
 POWER = '''
 def _exp2_is_fast():

@@ -77,6 +77,23 @@ def _result_shape(phase: str, variant: dict[str, object], seen: dict[str, np.nda
     return (*np.broadcast_shapes(q[:-own], k[:-own], v[:-own]), *q[-own:-1], v[-1])
 
 
+def few(phase: str, dtype: str, variant: dict[str, object]) -> list[Any]:
+    """A few calls that meet every branch of a text, for what is slow: a sanitizer, a wrong kernel."""
+    draw = cases.Draw(dtype, 3)
+    if phase == "embedding":
+        return [cases.Call({"ids": np.array([[4, 0, 4], [2, 4, 8]]), "table": draw(9, 3), "grad_out": draw(2, 3, 3)})]
+    if phase == "layer_norm":
+        return [cases.Call({"x": draw(40, 5), "gain": draw(5), "bias": draw(5), "grad_out": draw(40, 5)})]
+    own, kept, sinks = ((2,), (2,), {"sinks": draw(2)}) if variant.get("sinks") else ((), (), {})
+    nothing, calls = draw.choice(3, 40), []
+    nothing[1] = False  # a query that sees no key
+    sizes = ((34, 35, 4, 66, (), {"causal": True}), (3, 40, 66, 2, (), {"mask": nothing}), (40, 40, 0, 0, (), {}), (3, 4, 4, 3, (2,), {}))
+    for n, m, d, e, lead, options in sizes:  # in the last one keys and values are broadcast along the entries of a batch
+        tensors = {"q": draw(*lead, *own, n, d), "k": draw(*kept, m, d), "v": draw(*kept, m, e), **sinks}
+        calls.append(cases.Call({**tensors, "grad_out": draw(*tensors["q"].shape[:-1], e)}, options))
+    return calls
+
+
 def arguments(phase: str, call: Any, dtype: str, module: Any = np) -> tuple[Any, ...]:
     """The positional arguments of a gradient kernel, arrays made by the module."""
     found = cases.arguments(phase, call, dtype, module)

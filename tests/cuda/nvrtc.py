@@ -1,7 +1,8 @@
 """Compiles a CUDA text with NVRTC, without a GPU, and holds it to its launch contract.
 
-What it does: takes the options that CuPy adds (-ftz=true); spilled registers are errors; so is local memory beyond the contract's, and more registers or another set of kernels than the
-contract names. Cannot see: dynamic shared memory, which the compiler does not know; the emulator allocates what the contract says.
+What it does: takes the options that CuPy adds (-ftz=true); spilled registers are errors; so is local memory beyond the contract's, and more
+registers or another set of kernels than the contract names. Cannot see: dynamic shared memory, which the compiler does not know; the
+emulator allocates what the contract says.
 """
 
 from __future__ import annotations

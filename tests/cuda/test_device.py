@@ -42,8 +42,6 @@ def test_every_kernel_keeps_its_bound_on_the_device(phase: str, dtype: str, case
 def test_attention_in_tiles_keeps_its_bound_on_the_device(
     variant: dict[str, object], dtype: str, cases: ModuleType, cupy: ModuleType, neighbour: Any
 ) -> None:
-    if dtype == "float16" and "rotary" in variant:
-        pytest.skip("rotary positions have no kernel in 16 bits")
     derivation, space = derive("attention", **variant), dict[str, Any]()
     exec(compile(cupy_source(derivation, dtype), "generated", "exec"), space)
     bounds = cases.Bounds(derivation, dtype)

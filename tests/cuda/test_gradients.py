@@ -28,8 +28,9 @@ PUSHED: list[tuple[str, dict[str, object], str]] = [
     ("feed_forward", {"activation": "gelu_tanh"}, "float32"), ("feed_forward", {"activation": "silu"}, "bfloat16"),
     ("embedding", {}, "float32"), ("embedding", {}, "bfloat16"), ("rotary", {"layout": "halves"}, "float32"),
     ("rotary", {"layout": "interleaved"}, "bfloat16"), ("attention", {}, "float32"), ("attention", {}, "float64"),
-    ("attention", {}, "bfloat16"), ("attention", TOGETHER, "float16"), ("attention", {"fully_masked": "mean"}, "bfloat16"),
-    ("attention", {"sinks": True}, "float32"), ("attention", {"rotary": "halves"}, "bfloat16"), ("multi_head_attention", {}, "float32"),
+    ("attention", {}, "bfloat16"), ("attention", TOGETHER, "float16"), ("attention", {"fully_masked": "mean", "softcap": 2.0}, "float64"),
+    ("attention", {"sinks": True, "softcap": 2.0, "rotary": "interleaved"}, "float32"), ("multi_head_attention", {}, "float32"),
+    ("attention", {"rotary": "halves", "grouped_query": True, "fully_masked": "mean"}, "bfloat16"),
     ("encoder_block", {"norm": "pre"}, "float32"),
 ]
 

@@ -16,7 +16,6 @@ import pytest
 from kernelproof.numeric.cuda.tiled import COLUMNS, contract
 from kernelproof.numeric.cupy_file import cupy_source
 from kernelproof.numeric.kernel_file import licences_of
-from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.registry import derive
 
 pytestmark = pytest.mark.cuda
@@ -28,7 +27,8 @@ VARIANTS: list[dict[str, object]] = [
 TARGETS = [
     *(({}, dtype) for dtype in ("float32", "float64", "float16", "bfloat16")), *((variant, "float32") for variant in VARIANTS),
     ({"grouped_query": True, "rotary": "interleaved"}, "float64"),
-    ({"sinks": True, "alibi": True}, "bfloat16"), ({"fully_masked": "mean"}, "float16"),
+    ({"sinks": True, "alibi": True}, "bfloat16"), ({"fully_masked": "mean"}, "float16"), ({"rotary": "halves"}, "float16"),
+    ({"grouped_query": True, "sinks": True, "rotary": "interleaved"}, "bfloat16"),
 ]
 
 
@@ -94,6 +94,7 @@ def test_sanitizers_find_nothing(
         ({}, "float32", ("sm_80", "sm_90", "sm_100")), ({}, "float64", ("sm_80", "sm_90", "sm_100")),
         ({**VARIANTS[5], "softcap": 30.0}, "bfloat16", ("sm_90",)),
         ({"sinks": True, "alibi": True, "softcap": 30.0, "window": 70}, "float64", ("sm_90",)),
+        ({"rotary": "halves"}, "bfloat16", ("sm_80",)),
     ],
     ids=name,
 )
@@ -163,8 +164,6 @@ def test_wrong_arguments_are_told(emulation: ModuleType, compiler: Any) -> None:
             call()
     with pytest.raises(TypeError, match="mask of dtype int64; expected bool"):
         plain(q, q, q, mask=np.zeros((4, 4), np.int64))
-    with pytest.raises(InputError, match="cupy with rotary=halves: not built yet"):
-        cupy_source(derive("attention", rotary="halves"), "float16")
 
 
 @pytest.mark.parametrize("variant", [{}, *VARIANTS], ids=name)

@@ -1,7 +1,7 @@
-"""Attention by products of warpgroups, executed on the CPU: within the derived bound, whatever the order of threads, and only if switched on.
+"""Attention by products of warpgroups, executed on the CPU: within the derived bound, in any order of threads, and only if switched on.
 
-The emulator's products add in float32 in the order of k; how hardware rounds inside, and whether it does what the wrappers are taken for, is
-not seen here.
+The emulator's products add in float32 in the order of k; how hardware rounds inside, and whether it does what the wrappers are taken for,
+is not seen here.
 """
 
 from __future__ import annotations
@@ -208,7 +208,8 @@ FAULTY = {
         "shared memory was written before",
     ),
     "a factor written in flight": (
-        "kp_wgmma_fence(); kp_wgmma_values(c, left, B, 0); left[1] = 7; kp_wgmma_commit(); kp_wgmma_wait<0>();", "of a left factor was written",
+        "kp_wgmma_fence(); kp_wgmma_values(c, left, B, 0); left[1] = 7; kp_wgmma_commit(); kp_wgmma_wait<0>();",
+        "of a left factor was written",
     ),
     "another exchange": ("kp_wgmma_fence(); kp_wgmma_scores(c, A, B & ~(3ull << 62), 0);", "another exchange"),
     "outside": ("kp_wgmma_fence(); kp_wgmma_scores(c, A, B + 2048, 0);", "reads outside shared memory"),

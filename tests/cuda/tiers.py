@@ -1,7 +1,8 @@
 """Which tier sees which seeded fault of a CUDA kernel: tries them without a GPU and prints a Markdown table.
 
     python tests/cuda/tiers.py -o docs/cuda-tiers.md        all faults, all tiers: some minutes
-    python tests/cuda/tiers.py --only 'barrier'             those whose name has the word
+    python tests/cuda/tiers.py --only 'gradient: '          faults whose name has these words
+    python tests/cuda/tiers.py --only 'right gradient'      right kernels of a key
 
 T0 text: the one-instruction wrappers are those of the golden file. T1 compile: NVRTC, within the launch contract. T2 execute: the emulator,
 values within the derived bound under every schedule, no bank conflicts. T3: the same text under g++'s sanitizers, address and undefined
@@ -24,22 +25,12 @@ from types import ModuleType
 
 import numpy as np
 
-from kernelproof.numeric.cupy_file import cupy_source
-from kernelproof.symbolic.registry import derive
-
 HERE = Path(__file__).parent
 TIERS = ("T0", "T1", "T2", "T3a", "T3t")
 ARCHITECTURES = ("sm_80", "sm_90", "sm_90a", "sm_100")
 SCHEDULES = (0, 1, 2, 7)
-#: without a fault every tier must be silent about these
-RIGHT = (
-    ("attention", "float16", "tensor"), ("attention", "bfloat16", "tensor"), ("attention", "float32", "tiled"),
-    ("attention", "float64", "tiled"), ("attention", "float32", ""), ("softmax", "float32", ""),
-)
-#: by kernel: the variant of the file, the names of its text and contract, and what is added to a kernel's name in the table
-VARIANTS: dict[str, dict[str, object]] = {"": {}, "tensor": {"causal_alignment": "bottom_right"}, "tiled": {"window": 70}}
-CONSTANTS = {"": ("CUDA", "LAUNCH"), "tensor": ("TENSOR_CUDA", "TENSOR_LAUNCH"), "tiled": ("TILED_CUDA", "TILED_LAUNCH")}
-SHOWN = {"": "", "tensor": " on tensor cores", "tiled": " in tiles"}
+#: modules that judge a file, beside calls, headers and golden files
+JUDGES = ("nvrtc", "emulation", "targets")
 
 
 def neighbour(name: str) -> ModuleType:
@@ -55,19 +46,14 @@ def neighbour(name: str) -> ModuleType:
 
 def source_of(phase: str, dtype: str, kernel: str) -> str:
     """The file that faults are put into; of several widths of a kernel only the first stays."""
-    source = cupy_source(derive(phase, **VARIANTS[kernel]), dtype)
-    if kernel:
-        source = re.sub(rf'\n// a block has[^\n]*\nextern "C" __global__ void [^\n]*attention_{kernel}128\((?:.*\n)*?}}\n', "\n", source)
-        source = re.sub(rf'    "attention_{kernel}128": [^\n]*\n', "", source)
-        source = source.replace(f', 128: "attention_{kernel}128"', "")
-    return source
+    return str(neighbour("targets").TARGETS[kernel].source(phase, dtype))
 
 
 class Tiers:
     """Runs one file through one tier; a message where the tier sees something, else an empty text."""
 
     def __init__(self, folder: Path) -> None:
-        self.emulation, self.cases = neighbour("emulation"), neighbour("cases")
+        self.emulation, self.targets = neighbour("emulation"), neighbour("targets").TARGETS
         self.compiler = self.emulation.Compiler(folder)
 
     def see(
@@ -88,37 +74,29 @@ class Tiers:
             return " ".join(str(error).split()) or "failed"
         return ""
 
-    @staticmethod
-    def _text(source: str, dtype: str, kernel: str) -> None:
-        if kernel == "tensor":
-            golden = (HERE / f"wrappers_{dtype}.golden").read_text(encoding="utf-8").strip()
+    def _text(self, source: str, dtype: str, kernel: str) -> None:
+        for name in self.targets[kernel].golden:
+            golden = (HERE / f"{name}_{dtype}.golden").read_text(encoding="utf-8").strip()
             assert golden in source, "a wrapper is not the golden one"
 
-    @staticmethod
-    def _compile(source: str, kernel: str, architectures: tuple[str, ...]) -> None:
-        nvrtc = neighbour("nvrtc")
-        names = CONSTANTS[kernel]
-        found = nvrtc.constants(source, *names)
-        for architecture in architectures:
-            nvrtc.compiled(found[names[0]], found[names[1]], architecture)
+    def _compile(self, source: str, kernel: str, architectures: tuple[str, ...]) -> None:
+        nvrtc, target = neighbour("nvrtc"), self.targets[kernel]
+        text, contract = target.constants
+        found = nvrtc.constants(source, text, contract)
+        for architecture in target.architectures or architectures:
+            nvrtc.compiled(found[text], found[contract], architecture, target.most_shared)
 
     def _execute(self, source: str, phase: str, dtype: str, kernel: str, schedules: tuple[int, ...], sanitizer: str) -> None:
-        cases, variant = self.cases, VARIANTS[kernel]
-        if kernel == "tensor":
-            calls = [*neighbour("tensor_cases").few(cases, dtype, 64)]
-        elif kernel:
-            calls = [*neighbour("tiled_cases").few(cases, dtype, variant)]
-        else:
-            calls = [*cases.calls(phase, derive(phase).variant, dtype)]
-        if sanitizer and not kernel:
-            calls = calls[:: len(calls) // 4]  # a process for each launch takes its time
-        bounds = cases.Bounds(derive(phase, **variant), dtype, "" if kernel == "tensor" else None)
+        target = self.targets[kernel]
+        calls = target.calls(neighbour, phase, dtype, target.variant)
+        if sanitizer and target.some:
+            calls = calls[:: len(calls) // target.some]
+        judged = target.judged(neighbour, phase, dtype)
         for schedule in schedules:
-            # the printer's attention is what an old device gets
-            module = self.emulation.stand_in(self.compiler, schedule, sanitizer, "90" if kernel else "50")
-            function = self.emulation.namespace_of(source, module)[phase]
+            module = self.emulation.stand_in(self.compiler, schedule, sanitizer, target.capability)
+            space = self.emulation.namespace_of(source, module)
             for call in calls:
-                bounds.check(call, function(*cases.arguments(phase, call, dtype), **call.options), None)
+                judged(space, call)
             conflicts = int(module.RawModule.counts[1])
             assert conflicts == 0, f"{conflicts} bank conflicts"
 
@@ -126,15 +104,15 @@ class Tiers:
 def rows(tiers: Tiers, only: str, record: Path, told: Callable[[str], None]) -> list[tuple[str, str, dict[str, str]]]:
     """(kernel, fault, what each tier says), right kernels first; what the record knows of the same text is not run again."""
     found: list[tuple[str, str, dict[str, str]]] = []
+    targets = neighbour("targets").TARGETS
     known = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()] if record.is_file() else []
 
     def run(name: str, source: str, phase: str, dtype: str, kernel: str) -> None:
         began, digest = time.perf_counter(), digest_of(source)
-        # threads of the printer's kernels share nothing but registers of a warp
-        wanted, architectures = (TIERS if kernel else TIERS[:-1]), (("sm_90",) if name else ARCHITECTURES)
+        wanted, architectures = (TIERS if targets[kernel].shares else TIERS[:-1]), (("sm_90",) if name else ARCHITECTURES)
         before = next((line["said"] for line in known if line["digest"] == digest), None)
         said = before or {tier: tiers.see(tier, source, phase, dtype, kernel, architectures) for tier in wanted}
-        shown = f"{phase} {dtype}{SHOWN[kernel]}"
+        shown = f"{phase} {dtype}{targets[kernel].shown}"
         found.append((shown, name, said))
         if before is None:
             record.parent.mkdir(parents=True, exist_ok=True)
@@ -143,10 +121,10 @@ def rows(tiers: Tiers, only: str, record: Path, told: Callable[[str], None]) -> 
         seen = ", ".join(tier for tier in TIERS if said.get(tier))
         told(f"{shown}: {name or 'right'}: {seen or 'nothing seen'} ({time.perf_counter() - began:.1f} s)")
 
-    for phase, dtype, kernel in RIGHT:
-        if only in "right":
+    for phase, dtype, kernel in neighbour("targets").RIGHT:
+        if only in f"right {kernel}":
             run("", source_of(phase, dtype, kernel), phase, dtype, kernel)
-    for fault in sorted(neighbour("faults").FAULTS, key=lambda fault: [*CONSTANTS].index(fault.kernel), reverse=True):
+    for fault in sorted(neighbour("faults").FAULTS, key=lambda fault: [*targets].index(fault.kernel)):
         if only in fault.name:
             source = fault.applied(source_of(fault.phase, fault.dtype, fault.kernel))
             run(fault.name, source, fault.phase, fault.dtype, fault.kernel)
@@ -156,7 +134,7 @@ def rows(tiers: Tiers, only: str, record: Path, told: Callable[[str], None]) -> 
 def digest_of(source: str) -> str:
     """Of a file and of all that judges it here."""
     digest = hashlib.sha256(source.encode())
-    for path in sorted((*HERE.glob("*.h"), *HERE.glob("*cases.py"), *HERE.glob("*.golden"), HERE / "nvrtc.py", HERE / "emulation.py")):
+    for path in sorted((*HERE.glob("*.h"), *HERE.glob("*cases.py"), *HERE.glob("*.golden"), *(HERE / f"{name}.py" for name in JUDGES))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -167,7 +145,7 @@ def markdown(found: list[tuple[str, str, dict[str, str]]]) -> str:
     lines = [
         "# Which tier sees which seeded fault of a CUDA kernel", "",
         "Made by `make nightly-cuda`, without a GPU; nothing here was run on hardware. T0: the wrappers are the golden ones. T1: NVRTC for",
-        f"{', '.join(ARCHITECTURES)} (a fault: for sm_90), within registers, shared memory and no spills. T2: the emulator, under",
+        f"{', '.join(ARCHITECTURES)} (a fault: for sm_90; products of warpgroups: for sm_90a alone), within registers, shared memory and no spills. T2: the emulator, under",
         f"{len(SCHEDULES)} schedules, within the derived bound and without bank conflicts. T3a: address and undefined behaviour sanitizer.",
         "T3t: thread sanitizer, where threads share memory. ✗: the tier reports the fault; ·: it passes; empty: not run.", "",
         f"| kernel | fault | {' | '.join(TIERS)} | first report |", f"| --- | --- | {' | '.join('---' for _ in TIERS)} | --- |",

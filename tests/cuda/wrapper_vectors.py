@@ -57,7 +57,8 @@ BODIES: dict[str, tuple[int, int, int, str]] = {
         __syncthreads();
         for (int at = 0; at < 4; ++at) out[at] = reinterpret_cast<unsigned*>(memory)[(threadIdx.x ^ 1) * 4 + at];"""),
     "kp_pack": (32, 0, 8, """
-        for (int at = 0; at < 8; ++at) out[at] = kp_pack(__uint_as_float(in[threadIdx.x * 8 + at]), __uint_as_float(in[threadIdx.x * 8 + (at ^ 1)]));"""),
+        const unsigned* own = in + threadIdx.x * 8;
+        for (int at = 0; at < 8; ++at) out[at] = kp_pack(__uint_as_float(own[at]), __uint_as_float(own[at ^ 1]));"""),
     # approximate: equal only to some units in the last place
     "kp_exp2": (32, 0, 8, """
         for (int at = 0; at < 8; ++at) out[at] = __float_as_uint(kp_exp2(__uint_as_float(in[threadIdx.x * 8 + at])));"""),
@@ -98,7 +99,8 @@ HEAD = r"""
     for (int at = threadIdx.x; at < 6144; at += 128) reinterpret_cast<unsigned*>(base)[at] = in[at]; \
     kp_proxy_fence(); \
     __syncthreads();
-#define MATRIX(byte, panel) ((unsigned long long)((kp_shared_address(base) + (byte)) / 16) | (panel) / 16ull << 16 | 64ull << 32 | 1ull << 62)
+#define MATRIX(byte, panel) \
+    ((unsigned long long)((kp_shared_address(base) + (byte)) / 16) | (panel) / 16ull << 16 | 64ull << 32 | 1ull << 62)
 """
 
 
