@@ -27,8 +27,8 @@ class Target:
 
     ``some`` of the calls are enough for a sanitizer, a process each launch, where they are many; ``shares``: threads share memory, so that
     they may race; ``golden`` begins the names of golden files that the text must hold; ``only`` takes kernels of other widths away.
-    ``precision`` is what the bound assumes of a format, None for what it assumes by itself. ``architectures`` are those that the text is for,
-    none where it is for all, and ``most_shared`` the bytes of shared memory that a block may have there.
+    ``precision`` is what the bound assumes of a format, None for what it assumes by itself. ``architectures`` are those that the text is
+    for, none where it is for all, and ``most_shared`` the bytes of shared memory that a block may have there.
     """
 
     shown: str
