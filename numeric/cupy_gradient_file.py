@@ -88,7 +88,7 @@ def _steps(found: Gradient, made: GradientProgram, signature: Signature, dtype: 
         return plan
     own = inside.own
     return replace(
-        plan, kernels=(*plan.kernels, *own.kernels), helpers=plan.helpers | own.helpers, constants=inside.constants, texts=inside.texts,
+        plan, kernels=(*own.kernels, *plan.kernels), helpers=plan.helpers | own.helpers, constants=inside.constants, texts=inside.texts,
         licences=inside.licences,
     )
 
