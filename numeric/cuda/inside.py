@@ -84,12 +84,12 @@ class Sloped:
 
 def attention_inside(derivation: Derivation, dtype: str) -> CudaPlan | None:
     """The plan of a phase with attention in it, or None where none is recognised."""
-    phase, tiles = derivation.phase, tiles_for(INNER, TYPES[dtype].compute, derivation.phase, "COMPUTE")
-    if phase not in PHASES or tiles is None:
+    phase = derivation.phase
+    if phase not in PHASES:
         return None
     program = program_of(derivation.definition.name)
-    pattern = attention_in(program)
-    if pattern is None or not is_plain(pattern):
+    pattern, tiles = attention_in(program), tiles_for(INNER, TYPES[dtype].compute, phase, "COMPUTE")
+    if pattern is None or tiles is None or not is_plain(program, pattern):
         return None
     made = _replaced(program, {pattern.number: (_attending(program, pattern, "_attend", ("causal", "mask")), 0)})
     return replace(
@@ -101,7 +101,7 @@ def attention_inside(derivation: Derivation, dtype: str) -> CudaPlan | None:
 def gradient_inside(found: Gradient, program: Program, signature: Signature, dtype: str) -> Sloped | None:
     """A recipe with attention and its gradient applied, or None where they are not recognised."""
     backward = gradient_in(program) if found.phase in PHASES else None
-    if backward is None or not is_plain(backward.forward):
+    if backward is None or not is_plain(program, backward.forward):
         return None
     name, inner = vjp_name(found.phase), gradient("attention", **INNER)
     own = attention_gradient(inner, gradient_signature("attention", inner.variant), dtype)
@@ -118,8 +118,13 @@ def gradient_inside(found: Gradient, program: Program, signature: Signature, dty
     return Sloped(_replaced(program, made), _unled(tiled(name, INNER, signature)), tiles.constants, texts, own, licences)
 
 
-def is_plain(pattern: Pattern) -> bool:
-    """Whether scores are one product of queries and keys, with one factor, and masks."""
+def is_plain(program: Program, pattern: Pattern) -> bool:
+    """Whether scores are one product of queries and keys with one factor, and the masks those of the caller, the same for all heads."""
+    masks = [(pattern.allow, pattern.select, "allow"), *([] if pattern.bias is None else [(pattern.bias, pattern.add, "bias")])]
+    for ref, user, name in masks:
+        names, operation = program.operations[user].names, program.operations[ref.value]
+        if ref.axes != (*names[:-3], *names[-2:]) or operation.kind != "input" or operation.detail[0] != name:
+            return False
     return not (pattern.sink or pattern.mean or pattern.steps) and len(pattern.products) == len(pattern.scales) == 1
 
 

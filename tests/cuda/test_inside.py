@@ -230,8 +230,9 @@ def test_the_file_names_the_theorems_of_tiles(phase: str) -> None:
 
 def test_scores_with_more_than_masks_are_not_plain() -> None:
     for variant, plain in (({}, True), ({"softcap": 2.0}, False), ({"sinks": True}, False), ({"fully_masked": "mean"}, False)):
-        pattern = attention_in(program_of(derive("attention", **variant).definition.name))
-        assert pattern is not None and is_plain(pattern) is plain
+        program = program_of(derive("attention", **variant).definition.name)
+        pattern = attention_in(program)
+        assert pattern is not None and is_plain(program, pattern) is plain
     assert attention_inside(derive("attention"), "float32") is None and attention_inside(derive("softmax"), "float32") is None
 
 
