@@ -103,9 +103,9 @@ def gradient_inside(found: Gradient, program: Program, signature: Signature, dty
     backward = gradient_in(program) if found.phase in PHASES else None
     if backward is None or not is_plain(program, backward.forward):
         return None
-    name, inner = vjp_name(found.phase), gradient("attention", **INNER)
-    own = attention_gradient(inner, gradient_signature("attention", inner.variant), dtype)
-    tiles = tiles_for(INNER, TYPES[dtype].compute, name, "COMPUTE")
+    name, inner, compute = vjp_name(found.phase), gradient("attention", **INNER), TYPES[dtype].compute
+    own = attention_gradient(inner, gradient_signature("attention", inner.variant), compute)
+    tiles = tiles_for(INNER, compute, name, "COMPUTE")
     if own is None or tiles is None:
         return None
     given = ("causal", "allow", "bias", "lead")
