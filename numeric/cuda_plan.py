@@ -1,9 +1,10 @@
 """The plan of a CUDA program: which kernel computes what, and when.
 
-What it does: divides an array program into steps. A contraction is left to the matrix library and starts a new step; everything
-between two contractions that shares a row is one kernel. A *row* kernel has a warp for each row: its folds, the values computed
-from them and all that is written. What no fold of the same step touches is an *entries* kernel, a thread for each entry. A value
-is written to memory only where a contraction, a later step or the result needs it; otherwise it is computed where it is used.
+What it does: divides an array program into steps. A contraction is left to the matrix library, an applied function to kernels of its
+own, and both start a new step; everything between two of these that shares a row is one kernel. A *row* kernel has a warp for each
+row: its folds, the values computed from them and all that is written. What no fold of the same step touches is an *entries* kernel, a
+thread for each entry. A value is written to memory only where one of them, a later step or the result needs it; otherwise it is
+computed where it is used.
 
 Guarantees: kernels of one step are independent, so they never wait for each other; a value read from memory was written in an
 earlier step. A fold that is needed at other places than its own row is read one step later. Cannot see: speed. The costs of the
@@ -21,6 +22,8 @@ from kernelproof.numeric.source_code import SCALAR, TABLE, TENSOR
 from kernelproof.symbolic.binding import canonical
 
 VIEWS = ("slice", "split")
+#: computed from arrays in memory, to arrays in memory, by no kernel of the plan
+OUTSIDE = ("contract", "applied")
 
 
 @dataclass(frozen=True)
@@ -87,13 +90,13 @@ class _Planner:
         self._written: set[int] = set()
 
     def plan(self, convert: bool, kept: bool) -> Plan:
-        contracted = {self._origin(ref) for number in self._live for ref in self._contract_operands(number)}
-        self._written = {number for number in contracted if self._operations[number].kind not in ("input", "contract")}
+        contracted = {self._origin(ref) for number in self._live for ref in self._outside_operands(number)}
+        self._written = {number for number in contracted if self._operations[number].kind not in ("input", *OUTSIDE)}
         if kept:
-            self._written |= {ref.value for ref in self._outputs if self._operations[ref.value].kind not in ("input", "contract")}
+            self._written |= {ref.value for ref in self._outputs if self._operations[ref.value].kind not in ("input", *OUTSIDE)}
         stores = [Store(number) for number in sorted(self._written)]
         for place, ref in enumerate(() if kept else self._outputs):
-            if convert or self._operations[ref.value].kind != "contract":
+            if convert or self._operations[ref.value].kind not in OUTSIDE:
                 stores.append(Store(ref.value, place))
         for store in stores:
             self._kernel(store.value).stores.append(store)
@@ -117,7 +120,7 @@ class _Planner:
         depends = max((part.depends for part in operands), key=(SCALAR, TABLE, TENSOR).index, default=SCALAR)
         batched = any(part.batched for part in operands)
         step = max((part.step for part in operands), default=0)
-        if operation.kind == "contract":
+        if operation.kind in OUTSIDE:
             return Trait(TENSOR, batched, step + 1)
         found = set(self._rows(operation, step))
         if len(found) > 1 or any(self._clashes(operation, rows, flag, batched) for rows, flag in found):
@@ -167,9 +170,9 @@ class _Planner:
         """What a kernel of a step starts from to compute a value: arrays, and folds of its own rows."""
         return sources(self._operations, self.traits, frozenset(self._written), number, step)
 
-    def _contract_operands(self, number: int) -> tuple[Ref, ...]:
+    def _outside_operands(self, number: int) -> tuple[Ref, ...]:
         operation = self._operations[number]
-        return operation.operands if operation.kind == "contract" else ()
+        return operation.operands if operation.kind in OUTSIDE else ()
 
     def _origin(self, ref: Ref) -> int:
         """The value that a contraction sees through regular views."""
@@ -181,7 +184,7 @@ class _Planner:
 
 def in_memory(operation: Operation, trait: Trait, written: bool, step: int) -> bool:
     """Whether a kernel of a step finds the value in memory."""
-    if operation.kind in ("input", "contract"):
+    if operation.kind in ("input", *OUTSIDE):
         return True
     return trait.step < step and (written or operation.kind == "fold")
 

@@ -44,8 +44,9 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
     grouped, plan = is_grouped(derivation.variant), cuda_plan_of(derivation, dtype)
     if plan is not None and plan.whole:
         return _whole(derivation, dtype, plan)
-    signature = signature_of(phase, derivation.variant, cache=False)
+    signature = plan.signature if plan and plan.signature else signature_of(phase, derivation.variant, cache=False)
     program = plain_program(derivation) if grouped else program_of(derivation.definition.name)
+    program = plan.program if plan and plan.program else program
     made, destinations = _destinations(derivation)
     printer = CupyPrinter(phase, program, signature, dtype, destinations)
     outputs = printer.run()
@@ -59,7 +60,8 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
     body.append("return out" if phase == "positional" or types.converts else "return out.astype(dtype, copy=False)")
     head = head_lines(docstring(derivation, "cupy", dtype), dtype, printer.kernels, printer.helpers)
     if plan is not None:
-        head += ["", *plan.constants, *(f"\n{helper.rstrip()}" for helper in plan.helpers)]
+        merged = () if printer.kernels else (MERGED,)  # which otherwise stands with what launches the kernels
+        head += ["", *plan.constants, *(f"\n{helper.rstrip()}" for helper in (*merged, *plan.helpers))]
     if dtype == "bfloat16" and printer.widened:
         head += ["", WIDENED.rstrip()]
     for helper in signature.helpers:

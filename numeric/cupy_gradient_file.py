@@ -2,17 +2,19 @@
 
 What it does: as ``cupy_file``, for a gradient: the signature and the conventions of the NumPy gradient's file, a tuple with one gradient
 for each differentiable input. Where no schedule knows the gradient, its recipe is printed step by step: products are the matrix library's,
-every other sum is a row of a kernel, in one order; attention inside another phase, and in variants that no tiles are for, then has whole
-matrices of scores in memory, five at once: tiles for these are a later step. Guarantees: as ``cupy_file``; no atomic additions;
-intermediates are float32 or wider, and a gradient of 16 bits is rounded once. Cannot see: the matrix library, as ``cupy_file``; the order
-in which CuPy itself adds up what an input of attention was broadcast along.
+every other sum is a row of a kernel, in one order; attention inside another phase is one step, by tiles of scores (``cuda.inside``). In
+variants that no tiles are for, attention has whole matrices of scores in memory, five at once. Guarantees: as ``cupy_file``; no atomic
+additions; intermediates are float32 or wider, and a gradient of 16 bits is rounded once. Cannot see: the matrix library, as
+``cupy_file``; the order in which CuPy itself adds up what an input of attention was broadcast along.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 from kernelproof.numeric.cuda.gradient_plan import GradientPlan, gradient_plan_of
+from kernelproof.numeric.cuda.inside import gradient_inside
 from kernelproof.numeric.cupy_file import format_lines, head_lines, size_lines
 from kernelproof.numeric.cupy_gradient_printer import CupyGradientPrinter
 from kernelproof.numeric.cupy_launch import LOADED, NARROWED, WIDENED
@@ -30,9 +32,12 @@ INDICATOR = "allow = allow != 0"
 
 def cupy_gradient_licences(found: Gradient, dtype: str) -> tuple[str, ...]:
     """The theorems that license the form: that the definitions are the gradient, other forms that were taken, and those of the schedule."""
-    plan = gradient_plan_of(found, gradient_signature(found.phase, found.variant), dtype)
-    own = plan.licences if plan else _recipe(found.phase, tuple(found.variant.items())).licences
-    return tuple(dict.fromkeys((f"{found.phase}.vjp", *own)))
+    signature = gradient_signature(found.phase, found.variant)
+    if plan := gradient_plan_of(found, signature, dtype):
+        return tuple(dict.fromkeys((f"{found.phase}.vjp", *plan.licences)))
+    chosen = _recipe(found.phase, tuple(found.variant.items()))
+    inside = gradient_inside(found, chosen.program, signature, dtype)
+    return tuple(dict.fromkeys((f"{found.phase}.vjp", *(inside or chosen).licences)))
 
 
 @cache
@@ -48,9 +53,10 @@ def cupy_gradient_source(found: Gradient, dtype: str) -> str:
     plan = gradient_plan_of(found, signature, dtype) or _steps(found, made, signature, dtype)
     signature = plan.signature or signature
     opening = gradient_docstring(found, dtype, "cupy", cupy_gradient_licences(found, dtype))
-    head = head_lines(opening, dtype, list(plan.kernels), set(plan.helpers))
+    head = head_lines(opening, dtype, list(plan.kernels), set(plan.helpers)) + (["", *plan.constants] if plan.constants else [])
     bits = dtype == "bfloat16"
-    texts = [LOADED, *([WIDENED] if bits and plan.widened else []), *([NARROWED] if bits and not plan.rounded else []), *signature.helpers]
+    texts = [LOADED, *([WIDENED] if bits and plan.widened else []), *([NARROWED] if bits and not plan.rounded else [])]
+    texts += [*plan.texts, *signature.helpers]
     for text in texts:
         head += ["", text.replace("{np}", "cp").rstrip()]
     stored = "_narrowed({})" if bits and not plan.rounded else "{}.astype(dtype, copy=False)"
@@ -64,16 +70,27 @@ def _steps(found: Gradient, made: GradientProgram, signature: Signature, dtype: 
     """
     phase, name, kept = found.phase, vjp_name(found.phase), found.phase == "attention"
     chosen, names = _recipe(phase, tuple(found.variant.items())), {made.result.name: GRAD_OUT}
+    inside = gradient_inside(found, chosen.program, signature, dtype)
+    program, signature = (inside.program, inside.signature) if inside else (chosen.program, signature)
     above, parts = _destinations(found)
     implicit = not made.leading and phase not in FLAT
-    printer = CupyGradientPrinter(name, chosen.program, signature, dtype, names, implicit=implicit, kept=kept, destinations=parts)
+    printer = CupyGradientPrinter(name, program, signature, dtype, names, implicit=implicit, kept=kept, destinations=parts)
     outputs = [code.code for code in printer.run()]
     mean = [INDICATOR] if found.variant.get("fully_masked") == "mean" else []
     before = _prologue(signature, name, dtype, printer.widened)
-    sizes = size_lines(chosen.program, printer.kernels, before, names)
-    ends = [] if parts else named_lines(made, chosen.program, outputs, found.variant, "cp")
+    sizes = size_lines(program, printer.kernels, before, names)
+    ends = [] if parts else named_lines(made, program, outputs, found.variant, "cp")
     lines = (*mean, *sizes, *above, *printer.lines, *ends)
-    return GradientPlan(tuple(printer.kernels), lines, chosen.licences, frozenset(printer.helpers), printer.widened, rounded=not kept)
+    plan = GradientPlan(
+        tuple(printer.kernels), lines, chosen.licences, frozenset(printer.helpers), printer.widened, rounded=not kept, signature=signature
+    )
+    if inside is None:
+        return plan
+    own = inside.own
+    return replace(
+        plan, kernels=(*own.kernels, *plan.kernels), helpers=plan.helpers | own.helpers, constants=inside.constants, texts=inside.texts,
+        licences=inside.licences,
+    )
 
 
 def _prologue(signature: Signature, name: str, dtype: str, widened: tuple[str, ...]) -> list[str]:

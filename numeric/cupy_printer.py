@@ -2,8 +2,8 @@
 
 What it does: goes through the steps of the plan. Contractions, views and scalars are printed as the NumPy file prints them; the
 kernels of a step are printed as CUDA text, and as one launch each that names sizes, scalars, arrays and results in the order of
-the parameters. Guarantees: text and launch are made from one object, so they cannot disagree. Cannot see: the helper that
-launches (``cupy_launch``).
+the parameters; a function that has kernels of its own is called once for all its results. Guarantees: text and launch are made
+from one object, so they cannot disagree. Cannot see: the helper that launches (``cupy_launch``).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kernelproof.numeric.cuda_kernel import KernelPrinter, KernelText, Written
-from kernelproof.numeric.cuda_plan import Kernel, Store, plan
+from kernelproof.numeric.cuda_plan import OUTSIDE, Kernel, Store, plan
 from kernelproof.numeric.cuda_types import TYPES
 from kernelproof.numeric.cuda_values import Source, Values
 from kernelproof.numeric.printer import ArrayPrinter
-from kernelproof.numeric.program import Axis, Operation, Program, Ref
+from kernelproof.numeric.program import Applied, Axis, Operation, Program, Ref
 from kernelproof.numeric.signatures import Signature
 from kernelproof.numeric.source_code import SCALAR, TENSOR, Code, size_code
 
@@ -37,6 +37,7 @@ class CupyPrinter(ArrayPrinter):
         self.helpers: set[tuple[str, str]] = set()
         self._phase, self._destinations = phase, destinations
         self._results: dict[int, Code] = {}
+        self._applied: dict[Applied, tuple[str, ...]] = {}
 
     @property
     def widened(self) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ class CupyPrinter(ArrayPrinter):
         """Print all steps; the outputs as code."""
         for step in self.plan.steps:
             for number in self.program.live():
-                if self.program.operations[number].kind == "contract" and self.plan.traits[number].step == step:
+                if self.program.operations[number].kind in OUTSIDE and self.plan.traits[number].step == step:
                     self._print(number)
             for kernel in self.plan.kernels:
                 if kernel.step == step:
@@ -59,6 +60,24 @@ class CupyPrinter(ArrayPrinter):
         if ref.value not in self._code:
             self._print(ref.value)
         return super()._ref(ref)
+
+    def _print_applied(self, operation: Operation) -> Code:
+        """One result of a function of the file, whose call is printed with the first of them."""
+        applied, place = operation.detail
+        operands = [self._ref(ref) for ref in operation.operands]
+        batched = any(part.batched for part in operands)
+        if applied not in self._applied:
+            given = [self._aligned(part, frame, TENSOR, batched).code for part, frame in zip(operands, applied.frames, strict=True)]
+            given += [*(self._ref(ref).code for ref in applied.scalars), *applied.given]
+            names = tuple(self._next(name) for name in applied.results)
+            self.lines.append(f"{', '.join(names)} = {applied.function}({', '.join(given)})")
+            self._applied[applied] = names
+        return Code(self._applied[applied][place], operation.names, TENSOR, batched)
+
+    def _next(self, prefix: str) -> str:
+        """A new name."""
+        self._counts[prefix] = self._counts.get(prefix, 0) + 1
+        return f"{prefix}{self._counts[prefix]}"
 
     # -- launches -------------------------------------------------------------------------------------------------------------
 
@@ -95,8 +114,7 @@ class CupyPrinter(ArrayPrinter):
         prefix = NAMES.get(operation.kind, "value")
         if operation.kind == "fold":
             prefix = {"sum": "total", "max": "top"}[operation.detail[0]]
-        self._counts[prefix] = self._counts.get(prefix, 0) + 1
-        return f"{prefix}{self._counts[prefix]}"
+        return self._next(prefix)
 
     def _destination(self, store: Store) -> str | None:
         return (self._destinations[store.output] or None) if self._destinations and store.output is not None else None

@@ -21,6 +21,7 @@ kind           meaning; ``detail``
 ``call``       the kernel under test; (function, names of the arguments, sizes)
 ``either``     the first operand; the others are right forms of the same value (gradient programs)
 ``stored``     the operand, which a forward pass may have rounded to its storage format (gradient programs)
+``applied``    one result of a function of the file, applied to arrays in memory; (:class:`Applied`, place)
 =============  ====================================================================================================
 """
 
@@ -32,7 +33,10 @@ from typing import Any
 
 from kernelproof.symbolic.terms import Term
 
-KINDS = ("input", "number", "size", "index", "map", "select", "fold", "contract", "slice", "split", "gather", "call", "either", "stored")
+KINDS = (
+    "input", "number", "size", "index", "map", "select", "fold", "contract", "slice", "split", "gather", "call", "either", "stored",
+    "applied",
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,21 @@ class Operation:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(axis.name for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A function of a kernel file that is applied to arrays, with kernels of its own.
+
+    ``frames`` are the orders of axes that it wants its operands in; ``scalars`` and ``given`` (names of the source) stand behind them;
+    ``results`` are the names that its results get.
+    """
+
+    function: str
+    frames: tuple[tuple[str, ...], ...]
+    scalars: tuple[Ref, ...]
+    given: tuple[str, ...]
+    results: tuple[str, ...]
 
 
 @dataclass

@@ -18,8 +18,9 @@ from kernelproof.symbolic.phase import Gradient
 
 @dataclass(frozen=True)
 class GradientPlan:
-    """``helpers`` are device functions, (name, C type); ``widened`` the arrays that are brought to the format computed in; ``rounded``
-    says that the gradients are in the format of the arrays already; ``signature`` is the one given, with other lines if these are needed.
+    """``helpers`` are device functions, (name, C type), ``constants`` lines of the module, ``texts`` functions of Python; ``widened`` the
+    arrays that are brought to the format computed in; ``rounded`` says that the gradients are in the format of the arrays already;
+    ``signature`` is the one given, with other lines if these are needed.
     """
 
     kernels: tuple[KernelText, ...]
@@ -29,6 +30,8 @@ class GradientPlan:
     widened: tuple[str, ...] = ()
     rounded: bool = False
     signature: Signature | None = None
+    constants: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 Schedule = Callable[[Gradient, Signature, str], GradientPlan | None]

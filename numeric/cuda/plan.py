@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
+from kernelproof.numeric.program import Program
+from kernelproof.numeric.signatures import Signature
 from kernelproof.symbolic.phase import Derivation
 
 
@@ -20,6 +22,7 @@ class CudaPlan:
 
     ``loader`` is the helper that brings an argument to an array of CuPy; ``licences`` are ids of theorems.
     ``whole``: there are no other kernels to go on with; ``lines`` come after all checks of arguments, and end with the result.
+    ``program`` is what the printer prints instead of the phase's own, ``signature`` the one given with other lines, if it needs others.
     """
 
     constants: tuple[str, ...]
@@ -28,6 +31,8 @@ class CudaPlan:
     loader: str
     licences: tuple[str, ...]
     whole: bool = False
+    program: Program | None = None
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ class Contract:
 
 Schedule = Callable[[Derivation, str], CudaPlan | None]
 #: module and function of each schedule, in the order in which a file tries them
-SCHEDULES: tuple[tuple[str, str], ...] = (("attention", "attention_on_tensor_cores"), ("tiled", "attention_in_tiles"))
+SCHEDULES: tuple[tuple[str, str], ...] = (
+    ("attention", "attention_on_tensor_cores"), ("tiled", "attention_in_tiles"), ("inside", "attention_inside"),
+)
 
 
 def cuda_plan_of(derivation: Derivation, dtype: str) -> CudaPlan | None:

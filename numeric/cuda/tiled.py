@@ -90,14 +90,22 @@ def cuda_text(variant: Options, dtype: str) -> str:
 
 def attention_in_tiles(derivation: Derivation, dtype: str) -> CudaPlan | None:
     """The plan of an attention, or None."""
-    variant, layout = derivation.variant, derivation.variant.get("rotary")
-    if derivation.phase != "attention" or any(value for key, value in variant.items() if key not in KNOWN):
+    return tiles_for(derivation.variant, dtype) if derivation.phase == "attention" else None
+
+
+def tiles_for(variant: Options, dtype: str, phase: str = "attention", held: str = "STORED") -> CudaPlan | None:
+    """The plan for a variant of attention, or None for one that is not known. ``phase`` is what messages name; ``held`` the name of the
+    format that the kernel's arrays have, in the source.
+    """
+    layout = variant.get("rotary")
+    if any(value for key, value in variant.items() if key not in KNOWN):
         return None
     needs, real = needs_of(variant, dtype), TYPES[dtype].real
     given, whole = ", sinks" if "sink" in needs else "", bool(ALONE & set(variant)) and not is_grouped(variant)
     offset = "m - n" if variant.get("causal_alignment") == "bottom_right" else "0"
     names = ", ".join(f'{columns}: "{name(columns)}"' for columns in COLUMNS[real])
     pair = PAIRS[str(layout)] if layout else ()
+    launch = text_for(LAUNCH, needs, more=given, offset=offset, held=held, phase=phase)
     turned = (TURNED.replace("FIRST", pair[0]).replace("SECOND", pair[1]),) if pair else ()
     turned = (WIDENED, *turned) if pair and dtype == "bfloat16" else turned
     lines = (*(TURN if layout else ()), *CALL_ALONE) if whole else CALL
@@ -110,7 +118,7 @@ def attention_in_tiles(derivation: Derivation, dtype: str) -> CudaPlan | None:
             f"TILED_NAMES = {{{names}}}  # by columns of the result that a block has", "",
             'TILED_MODULE = cp.RawModule(code=TILED_CUDA, options=("-std=c++17",))  # compiled when a call fits it',
         ),
-        helpers=(*((LOADER,) if TYPES[dtype].converts else ()), *turned, text_for(LAUNCH, needs, more=given, offset=offset)),
+        helpers=(*((LOADER,) if TYPES[dtype].converts else ()), *turned, launch),
         lines=tuple(line.replace("{more}", given).replace("{part}", part) for line in lines),
         loader="_stored" if TYPES[dtype].converts else "cp.asarray",
         licences=(*LICENCES, *licences_of(needs), *(("attention.rotary",) if layout else ())),

@@ -4,7 +4,8 @@ What it does: data. ``_in_tiles`` lays leading axes out as three sizes and strid
 not even where more than three leading axes remain: then it launches once for each place along the first. A mask is broadcast by strides and
 handed over in its own format. None where arguments have other shapes, which the checks of the file then tell, or the device is older than
 compute capability 7.0, which may not have the shared memory. Guarantees: no array of queries × keys is made. Lines that end in
-``#? NAME`` stand only with that need. Cannot see: whether results of more than 2^31 blocks are wanted; those go another way.
+``#? NAME`` stand only with that need; ``{held}`` is the format of the arrays that it is given and makes. Cannot see: whether results of
+more than 2^31 blocks are wanted; those go another way.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ def _in_tiles(q, k, v, causal, mask, scale{more}):
         return None
     scale = (1.0 / math.sqrt(d) if d else 1.0) if scale is None else float(scale)
     dtype = cp.result_type(q, k, v)  #! turned
-    q, k, v = (part.astype(STORED, copy=False) for part in (q, k, v))  #! turned
-    dtype, v = STORED, v.astype(STORED, copy=False)  # what is turned stays in the format computed in  #? turned
+    q, k, v = (part.astype({held}, copy=False) for part in (q, k, v))  #! turned
+    dtype, v = {held}, v.astype({held}, copy=False)  # what is turned stays in the format computed in  #? turned
     wide = sum(2**place for place, part in enumerate((q, k, v)) if _in_fours(part))
     kind, mask = (0, None) if mask is None else _kind_of(mask, (*lead, n, m))
-    out = cp.empty((*lead, n, e), dtype=STORED)
+    out = cp.empty((*lead, n, e), dtype={held})
     if not out.size:
         return out.astype(dtype, copy=False)
     shape = out.shape  #? grouped
     lead = (*lead[:-1], k.shape[-3], lead[-1] // k.shape[-3])  # attention.grouped  #? grouped
     q, k, v = q.reshape((*q.shape[:-3], *lead[-2:], n, d)), k[..., None, :, :], v[..., None, :, :]  #? grouped
     mask, out = (part if part is None else part.reshape((*lead, n, part.shape[-1])) for part in (mask, out))  #? grouped
-    sinks = sinks.astype(STORED, copy=False).reshape(lead[-2:])  #? sink #? grouped
-    sinks = sinks.astype(STORED, copy=False)  #? sink #! grouped
+    sinks = sinks.astype({held}, copy=False).reshape(lead[-2:])  #? sink #? grouped
+    sinks = sinks.astype({held}, copy=False)  #? sink #! grouped
     slopes = _slopes(math.prod(lead[-2:])).astype(COMPUTE).reshape(lead[-2:])  #? alibi #? grouped
     slopes = _slopes(lead[-1]).astype(COMPUTE)  #? alibi #! grouped
     arrays = [cp.broadcast_to(part, lead + part.shape[-2:]) for part in (q, k, v)] + [mask]
@@ -89,11 +90,11 @@ def _kind_of(mask, shape):
     mask = cp.asarray(mask)
     kind = {"bool": 1, "float16": 2, "bfloat16": 3, "float32": 4, "float64": 5}.get(mask.dtype.name, 0)
     if not kind:
-        raise TypeError(f"attention: mask of dtype {mask.dtype}; expected bool (True = may attend) or floating (added to the scores)")
+        raise TypeError(f"{phase}: mask of dtype {mask.dtype}; expected bool (True = may attend) or floating (added to the scores)")
     try:
         return kind, cp.broadcast_to(mask, shape)
     except ValueError:
-        message = f"attention: mask of shape {mask.shape}; expected one that broadcasts to the scores' shape {shape}"
+        message = f"{phase}: mask of shape {mask.shape}; expected one that broadcasts to the scores' shape {shape}"
         raise ValueError(message) from None
 '''
 #: positions by rotation of queries and keys, before the kernel; FIRST and SECOND are the channels of a pair

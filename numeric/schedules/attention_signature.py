@@ -30,6 +30,22 @@ def mask_helper(phase: str) -> str:
     return text.replace("PHASE", phase)
 
 
+def mask_kept(phase: str, given: Signature) -> Signature:
+    """The signature of self-attention with its mask as it was given, checked, with as many axes as the scores of one head."""
+    before = list(given.before)
+    at = _place(before, "allow, bias = _mask(causal")
+    found = _CALL.fullmatch(before[at])
+    if found is None:
+        raise ValueError(f"tiling {phase}: {before[at]!r} is no call of _mask that is known here")
+    before[at] = f"mask = _mask(mask, {found[1]})"
+    text = _replaced(MASK[: MASK.index('        if mask.dtype.kind == "b":')], "    allow = bias = None\n", "")
+    text = _replaced(text, "def _mask(causal, mask, shape, work):", "def _mask(mask, shape):")
+    text = _replaced(text, "this shape as (allow, bias): True", "this shape, with as many axes: True")
+    text = _replaced(text, "-inf hides; causal is top left.", "-inf hides.") + "    return mask\n"
+    helpers = (text.replace("PHASE", phase), *(text for text in given.helpers if "def _mask(" not in text))
+    return replace(given, before=tuple(before), helpers=helpers)
+
+
 def tiled(phase: str, variant: Options, given: Signature) -> Signature:
     """The signature with the lines that attention in tiles needs."""
     before = list(given.before)

@@ -43,7 +43,7 @@ def test_every_text_compiles_within_its_contract(phase: str, variant: dict[str, 
     nvrtc, source = neighbour("nvrtc"), cupy_gradient_source(gradient(phase, **variant), dtype)
     found = nvrtc.constants(source, "CUDA", "LAUNCH")
     place = TARGETS.index((phase, variant, dtype)) % len(ARCHITECTURES)
-    tiles = "_queries" in source
+    tiles = phase == "attention" and "_queries" in source  # the same text inside other phases
     chosen = ARCHITECTURES if tiles or os.environ.get("KERNELPROOF_CUDA_PROFILE") else ARCHITECTURES[place : place + 1]
     for architecture in chosen:
         ptx = nvrtc.compiled(found["CUDA"], found["LAUNCH"], architecture)

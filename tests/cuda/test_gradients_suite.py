@@ -27,7 +27,9 @@ FLUSHED = "subnormals=flushed"
 #: a call that compiles all kernels
 FIRST = {
     "layer_norm": ((2, 3), (3,), (3,), (2, 3)), "embedding": ((2,), (4, 3), (2, 3)), "attention": ((3, 4), (3, 4), (3, 4), (3, 4)),
+    "multi_head_attention": ((3, 4), (4, 4), (4, 4), (4, 4), (4, 4), (3, 4)),
 }
+OPTIONS = {"multi_head_attention": {"n_heads": 2}}
 
 
 def judged(source: str, phase: str, emulation: ModuleType, compiler: Any) -> Any:
@@ -35,7 +37,7 @@ def judged(source: str, phase: str, emulation: ModuleType, compiler: Any) -> Any
     name, profile = f"{phase}.vjp", os.environ.get("KERNELPROOF_CUDA_PROFILE", "")
     kernel = emulation.namespace_of(source, emulation.stand_in(compiler, 2))[f"{phase}_vjp"]
     arrays = [np.zeros(shape, dtype=np.float32) for shape in FIRST[phase]]
-    kernel(*([arrays[0].astype(np.int64), *arrays[1:]] if phase == "embedding" else arrays))
+    kernel(*([arrays[0].astype(np.int64), *arrays[1:]] if phase == "embedding" else arrays), **OPTIONS.get(phase, {}))
     assert properties_of(name, {})
     target = memory_target(kernel, phase=name, variant=checked_variant(name, {}))
     with assuming(FLUSHED):

@@ -31,7 +31,7 @@ def test_a_file_imports_without_a_gpu_and_refuses_to_run(phase: str, cases: Modu
     derivation = derive(phase)
     space: dict[str, Any] = {}
     exec(compile(cupy_source(derivation, "float32"), "generated", "exec"), space)
-    assert isinstance(space["MODULE"], cupy.RawModule)
+    assert any(isinstance(value, cupy.RawModule) for value in space.values())
     call = next(iter(cases.calls(phase, derivation.variant, "float32")))
     with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match=r"cudaError(InsufficientDriver|NoDevice)"):
         space[phase](*cases.arguments(phase, call, "float32", np), **call.options)

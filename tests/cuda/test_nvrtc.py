@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from kernelproof.numeric.cuda.inside import PHASES
+from kernelproof.numeric.cuda.tiled import cuda_text
+from kernelproof.numeric.cuda_types import TYPES
 from kernelproof.numeric.cupy_file import cupy_source
 from kernelproof.symbolic.registry import derive, phases
 
@@ -31,9 +34,13 @@ def test_every_text_compiles_within_its_contract(phase: str, dtype: str, nvrtc: 
     options = phases()[phase].variants
     texts: dict[str, dict[str, dict[str, int]]] = {}
     for values in itertools.product(*(option.choices for option in options.values())):
-        found = nvrtc.constants(cupy_source(derive(phase, **dict(zip(options, values, strict=True))), dtype), "CUDA", "LAUNCH")
+        source = cupy_source(derive(phase, **dict(zip(options, values, strict=True))), dtype)
+        found = nvrtc.constants(source, "CUDA", "LAUNCH", "TILED_CUDA")
         assert found, f"{phase} launches no kernel of its own"
-        texts[found["CUDA"]] = found["LAUNCH"]
+        if phase in PHASES:
+            assert found["TILED_CUDA"] == cuda_text({}, TYPES[dtype].compute), "another text than test_tiled compiles"
+        if "CUDA" in found:  # there is nothing else in multi-head attention where results are products as they are
+            texts[found["CUDA"]] = found["LAUNCH"]
     for (text, contract), architecture in itertools.product(texts.items(), ARCHITECTURES):
         ptx = nvrtc.compiled(text, contract, architecture)
         if dtype != "float64" and phase not in ("positional", "rotary"):

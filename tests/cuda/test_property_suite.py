@@ -1,4 +1,4 @@
-"""Attention on tensor cores, and in tiles, under the property suite that every other kernel meets, executed on the CPU.
+"""Attention on tensor cores, in tiles, and inside other phases, under the property suite that every other kernel meets, on the CPU.
 
 Examples of the suite have narrow heads; they are widened with zeros, which changes no score and adds columns of zeros, so that each call
 without a mask goes through the tensor-core kernel. A nightly run searches as long as ``KERNELPROOF_CUDA_PROFILE`` says.
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernelproof.numeric.cuda.inside import PHASES
 from kernelproof.numeric.cupy_file import cupy_source
 from kernelproof.numeric.precision import assuming
 from kernelproof.properties.targets import memory_target
@@ -25,7 +26,7 @@ from kernelproof.symbolic.registry import derive
 
 pytestmark = pytest.mark.cuda
 #: on a push, for all properties together
-SECONDS = {"tensor": 12.0, "tiled": 6.0}
+SECONDS = {"tensor": 12.0, "tiled": 6.0, "inside": 6.0}
 #: of the kernel in tiles; a nightly run takes each option alone as well
 TILED: tuple[dict[str, object], ...] = ({}, {"grouped_query": True, "sinks": True, "window": 3, "causal_alignment": "bottom_right"})
 WIDTH = 64
@@ -78,5 +79,24 @@ def test_the_property_suite_holds_in_tiles(
     limit = {} if profile else {"max_seconds": SECONDS["tiled"]}
     with assuming(cases.FLUSHED):
         verdict = verdict_on(target, profile=profile or "quick", dtype="float32", seed=0, **limit)
+    assert verdict, str(verdict)
+    assert launches.total() > 50, "the kernel in tiles was hardly used"
+
+
+def inside_phases() -> tuple[str, ...]:
+    return PHASES if os.environ.get("KERNELPROOF_CUDA_PROFILE") else PHASES[:1]
+
+
+@pytest.mark.parametrize("phase", inside_phases())
+def test_the_property_suite_holds_inside(phase: str, emulation: ModuleType, compiler: Any, neighbour: Any) -> None:
+    profile, cases = os.environ.get("KERNELPROOF_CUDA_PROFILE", ""), neighbour("cases")
+    space = emulation.namespace_of(cupy_source(derive(phase), "float32"), emulation.stand_in(compiler, 2))
+    launches, launch = Counter[str](), space["_tiles"]
+    space["_tiles"] = lambda name, *rest: launches.update([name]) or launch(name, *rest)
+    call = next(cases.calls(phase, {}, "float32"))
+    space[phase](*cases.arguments(phase, call, "float32"), **call.options)  # compiles
+    target = memory_target(space[phase], phase=phase, variant=checked_variant(phase, {}))
+    limit = {} if profile else {"max_seconds": SECONDS["inside"]}
+    verdict = verdict_on(target, profile=profile or "quick", dtype="float32", seed=0, **limit)
     assert verdict, str(verdict)
     assert launches.total() > 50, "the kernel in tiles was hardly used"

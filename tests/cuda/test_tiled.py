@@ -91,7 +91,7 @@ def test_sanitizers_find_nothing(
 @pytest.mark.parametrize(
     ("variant", "dtype", "architectures"),
     [
-        ({}, "float32", ("sm_80", "sm_90", "sm_100")), ({}, "float64", ("sm_80", "sm_90", "sm_100")),
+        ({}, "float32", ("sm_80", "sm_90", "sm_90a", "sm_100")), ({}, "float64", ("sm_80", "sm_90", "sm_90a", "sm_100")),
         ({**VARIANTS[5], "softcap": 30.0}, "bfloat16", ("sm_90",)),
         ({"sinks": True, "alibi": True, "softcap": 30.0, "window": 70}, "float64", ("sm_90",)),
         ({"rotary": "halves"}, "bfloat16", ("sm_80",)),

@@ -131,7 +131,7 @@ def test_the_kernel_knows_its_licences() -> None:
 
 
 def test_the_same_gradient_gives_the_same_bytes() -> None:
-    chosen = ("softmax", "layer_norm")
+    chosen = ("softmax", "layer_norm", "multi_head_attention")
     code = (
         "import hashlib; from kernelproof.numeric.cupy_gradient_file import cupy_gradient_source as source\n"
         "from kernelproof.symbolic.registry import gradient\n"

@@ -29,10 +29,10 @@ LAUNCHES = {
     "embedding": ["embedding_entries"], "positional": ["positional_entries"], "rotary": ["rotary_entries"],
     "softmax": ["softmax_rows"], "layer_norm": ["layer_norm_rows"], "rms_norm": ["rms_norm_rows"], "activation": ["activation_entries"],
     "attention": ["attention_rows", "attention_entries"],
-    "multi_head_attention": ["multi_head_attention_rows", "multi_head_attention_entries"],
+    "multi_head_attention": [],  # products, and the kernel in tiles between
     "feed_forward": ["feed_forward_entries", "feed_forward_entries2"],
     "encoder_block": [
-        "encoder_block_rows", "encoder_block_entries", "encoder_block_rows2", "encoder_block_entries2", "encoder_block_rows3",
+        "encoder_block_rows", "encoder_block_entries", "encoder_block_rows2",
     ],
 }
 
@@ -95,7 +95,7 @@ def test_every_file_stands_alone(phase: str, variant: dict[str, object], dtype: 
 @pytest.mark.parametrize(("phase", "variant", "dtype"), TARGETS, ids=name)
 def test_text_and_launch_contract_agree(phase: str, variant: dict[str, object], dtype: str) -> None:
     source = printed(phase, tuple(variant.items()), dtype)
-    text, contract = constant(source, "CUDA"), constant(source, "LAUNCH")
+    text, contract = (constant(source, "CUDA"), constant(source, "LAUNCH")) if "\nLAUNCH = " in source else ("", {})
     defined = re.findall(r'extern "C" __global__ void (\w+)\(', text)
     launched = re.findall(r'_launch\(\n\s+"(\w+)"', source)
     assert defined == launched == list(contract)
@@ -107,7 +107,8 @@ def test_text_and_launch_contract_agree(phase: str, variant: dict[str, object], 
 
 @pytest.mark.parametrize(("phase", "variant", "dtype"), TARGETS, ids=name)
 def test_float_kernels_hold_no_double(phase: str, variant: dict[str, object], dtype: str) -> None:
-    text = bare(constant(printed(phase, tuple(variant.items()), dtype), "CUDA"))
+    source = printed(phase, tuple(variant.items()), dtype)
+    text = bare(constant(source, "CUDA")) if "\nCUDA = " in source else ""
     literals = re.findall(r"(?<![\w.])\d+\.\d+(?:e-?\d+)?f?", text)
     if dtype == "float64":
         assert not re.search(r"\bfloat\b|\b(exp|log|sqrt|sin|cos|tanh|erf)f\(", text)
