@@ -49,8 +49,13 @@ class Roles:
         return Approx(found.value, np.where(np.abs(found.value) + error > kept.largest, np.inf, error))
 
     def factor(self, number: int, value: Array, error: Array, of_product: bool) -> Array:
-        """The error of a value that meets another in a product, or is summed: weights are kept, factors rounded to ``products``."""
+        """The error of a value that meets another in a product, or is summed: weights are kept, factors rounded to ``products``.
+
+        An input is in the output's format already: to be rounded to that one it loses nothing.
+        """
         names = (["probability"] if number in self.staging.weights else []) + (["products"] if of_product else [])
+        if self.precision and self._kinds[number] == "input" and self.precision.products == self.precision.output:
+            return error
         for kept in (self._format(name, "products" if name == "products" else "exponentials") for name in names):
             if kept is not None:
                 error = error + _rounding(kept, self._on, value, error)

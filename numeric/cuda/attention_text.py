@@ -13,7 +13,8 @@ Cannot see: speed, which no test looks at; the sizes of tiles are not tuned.
 
 from __future__ import annotations
 
-TEXT = r"""
+#: what lies in shared memory, and how it comes there; the gradient's text has it too
+TILES = r"""
 static __device__ __forceinline__ float kp_minus_infinity()
 {
     return __int_as_float(0xff800000);
@@ -39,7 +40,9 @@ static __device__ __forceinline__ void kp_load(
         kp_cp16(tile + kp_place<WIDTH>(row, piece), from, there ? 16 : 0);
     }
 }
+"""
 
+TEXT = TILES + r"""
 // softmax(scale·q·k)·v of one block of queries; unit is scale·log2(e), and query i sees the keys up to i + ahead.
 template <int WIDTH, int WARPS>
 static __device__ __forceinline__ void kp_attend(
