@@ -5,8 +5,8 @@ twice; first for maximum m, sum l and mean of slopes Δ of each row, online; the
 and slopes dP are computed anew and P = 2^((S − m)·unit − log2 l). It leaves m, log2 l and Δ of each row for the kernel of
 :mod:`tensor_gradient_keys_text`. Both passes are one loop with one pipeline of copies.
 Guarantees: the maximum is taken away before the factor, so weights are right however large scores are; sums are float32; P and dS are
-rounded to the stored format only where they meet a matrix. Rows that see no key have log2 l = +inf, hence weight 0. Rows of the last tile
-beyond n are written to the sums too: these are as long as whole tiles. Needs: what the forward kernel needs, and n, m > 0.
+rounded to the stored format only where they meet a matrix. A row that sees no key gives zeros. Rows of the last tile beyond n are
+written to the sums too: these are as long as whole tiles. Needs: what the forward kernel needs, and n, m > 0.
 Cannot see: dS beyond the largest number of the format (float16: 65504), which becomes infinite; speed, which no test looks at.
 """
 
@@ -15,11 +15,6 @@ from __future__ import annotations
 from kernelproof.numeric.cuda.attention_text import TILES
 
 SHARED = TILES + r"""
-static __device__ __forceinline__ float kp_infinity()
-{
-    return __int_as_float(0x7f800000);
-}
-
 // The fragments of 16 rows of a tile, for the left side of a product.
 template <int WIDTH>
 static __device__ __forceinline__ void kp_fragments(unsigned (&part)[WIDTH / 16][4], const kp_stored* tile, const int row)
@@ -208,10 +203,10 @@ static __device__ __forceinline__ void kp_gradient_of_queries(
                 total[half] += __shfl_xor_sync(0xffffffffu, total[half], 2);
                 mean[half] += __shfl_xor_sync(0xffffffffu, mean[half], 1);
                 mean[half] += __shfl_xor_sync(0xffffffffu, mean[half], 2);
-                const bool some = total[half] > 0.0f;
+                const bool some = total[half] != 0.0f;  // numbers for a row that sees no key: its scores are -inf, its weights 0
                 top[half] = some ? top[half] : 0.0f;
                 mean[half] = some ? mean[half] / total[half] : 0.0f;
-                total[half] = some ? log2f(total[half]) : kp_infinity();  // a row that sees no key: weights 0
+                total[half] = some ? log2f(total[half]) : 0.0f;
             }
         }
     }
@@ -222,7 +217,7 @@ static __device__ __forceinline__ void kp_gradient_of_queries(
         if (lane % 4 == 0) {
             float* const to = rows + first + row + lane / 4 + 8 * half;
             to[0] = steps > 0 ? top[half] : 0.0f;
-            to[padded] = steps > 0 ? total[half] : kp_infinity();
+            to[padded] = total[half];
             to[2 * padded] = mean[half];
         }
     }
