@@ -22,7 +22,8 @@ class GradientPlan:
     says that the gradients are in the format of the arrays already; ``signature`` is the one given, with other lines if these are needed.
 
     A plan without lines is for calls that fit it, ahead of the next plan: ``early`` lines come before arrays are widened and arguments
-    checked, and set ``found``, to None where the call does not fit, and ``d_NAME``; ``constants`` are lines of the module, ``texts`` functions.
+    checked; they set ``found``, to None where the call does not fit, and ``d_NAME``. ``constants`` are lines of the module, ``texts``
+    functions.
     """
 
     kernels: tuple[KernelText, ...]

@@ -35,7 +35,7 @@ WIDTHS = {
 
 
 def contract(kind: str, width: int) -> Contract:
-    """The launch of a kernel: its own two tiles, and two tiles of each of two arrays, lie in shared memory; *keys* has three sums a query."""
+    """The launch of a kernel: its own two tiles, and two of each of two arrays, lie in shared memory; *keys* has three sums a query."""
     tile, blocks, registers = WIDTHS[kind][width]
     rows = 16 * WARPS
     shared = (2 * rows + 4 * tile) * width * 2 + (2 * 3 * tile * 4 if kind == "keys" else 0)
@@ -69,7 +69,8 @@ def gradient_on_tensor_cores(found: Gradient, signature: Signature, dtype: str) 
         return None
     ahead = "m - n" if variant.get("causal_alignment") == "bottom_right" else "0"
     launches = [(name(found.phase, kind, width), contract(kind, width)) for kind in WIDTHS for width in WIDTHS[kind]]
-    names = ", ".join(f'{width}: ("{name(found.phase, "queries", width)}", "{name(found.phase, "keys", width)}")' for width in WIDTHS["keys"])
+    pairs = [(width, *(f'"{name(found.phase, kind, width)}"' for kind in ("queries", "keys"))) for width in WIDTHS["keys"]]
+    names = ", ".join(f"{width}: ({queries}, {keys})" for width, queries, keys in pairs)
     return GradientPlan(
         kernels=(), lines=(), licences=(f"{found.phase}.vjp", *LICENCES),
         constants=(

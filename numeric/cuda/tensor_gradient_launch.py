@@ -66,7 +66,8 @@ PLAIN_LINES = (
 #: heads that share keys and values are members of a group (attention.vjp of grouped queries sums over them)
 GROUPED = (
     "found, heads = None, k.shape[-3] if k.ndim > 2 else 0",
-    "if min(q.ndim, v.ndim, grad_out.ndim) > 2 and heads and v.shape[-3] == heads and q.shape[-3] == grad_out.shape[-3] and not q.shape[-3] % heads:",
+    "shares = [part.shape[-3] % heads if heads and part.ndim > 2 else 1 for part in (q, grad_out)]",
+    "if not any(shares) and v.ndim > 2 and v.shape[-3] == heads:",
     "    split, grad = (part.reshape((*part.shape[:-3], heads, part.shape[-3] // heads, *part.shape[-2:])) for part in (q, grad_out))",
     "    found = _gradients_on_tensor_cores(split, k, v, grad, causal, mask, scale)",
     "if found is not None:",

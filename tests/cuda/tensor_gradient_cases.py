@@ -39,7 +39,7 @@ def ragged(cases: Any, dtype: str, width: int, every: bool) -> Iterator[Any]:
 
 
 def layouts(cases: Any, tensor_cases: Any, dtype: str, width: int) -> Iterator[Any]:
-    """Strided, broadcast and misaligned inputs, scores that grow; the last gradients are as large and as small as the format lets them be."""
+    """Strided, broadcast and misaligned inputs, scores that grow; the last gradients are as large and as small as the format lets them."""
     draw = cases.Draw(dtype, 2)
     for call in itertools.islice(tensor_cases.calls(cases, dtype, width), 2 * len(tensor_cases.LENGTHS), None):
         if np.abs(call.tensors["q"]).max() < 1000:  # beyond, no bound is finite
@@ -54,7 +54,8 @@ def layouts(cases: Any, tensor_cases: Any, dtype: str, width: int) -> Iterator[A
 def grouped(cases: Any, dtype: str, width: int) -> Iterator[Any]:
     """Heads of queries that share keys and values; also along another axis, and with leading axes that do not merge."""
     draw = cases.Draw(dtype, 3)
-    for lead, keys, group, n, m, causal in (((), 2, 3, 33, 70, True), ((), 1, 2, 70, 33, True), ((2,), 2, 2, 9, 65, False), ((), 3, 1, 66, 40, True)):
+    sizes = (((), 2, 3, 33, 70, True), ((), 1, 2, 70, 33, True), ((2,), 2, 2, 9, 65, False), ((), 3, 1, 66, 40, True))
+    for lead, keys, group, n, m, causal in sizes:
         of_queries, of_keys = (*lead, keys * group, n, width), (*lead, keys, m, width)
         given = {"q": draw(*of_queries), "k": draw(*of_keys), "v": draw(*of_keys), "grad_out": draw(*of_queries)}
         yield cases.Call(given, {"causal": causal})

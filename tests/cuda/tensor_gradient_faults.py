@@ -1,4 +1,4 @@
-"""Seeded faults of attention's gradient on tensor cores, as data in the form of ``faults``: a name, what is changed, and the tier that sees it.
+"""Seeded faults of attention's gradient on tensor cores, as data in the form of ``faults``: name, change, and the tier that sees it.
 
 What it does: faults are put into the file of grouped queries in float16, causal up to the last key, with the kernels of one width left.
 ``QUERIES`` and ``KEYS`` begin a pattern that is to match in that kernel. Cannot see: what no tier can, as in ``faults``.
@@ -23,24 +23,42 @@ _ROWS = (
     ("the wait is missing", r"kp_cp_wait<0>\(\);", "", "T2", False),
     ("the next keys are started before the barrier", rf"{QUERIES}{_STARTED}", r"\1\3\n        \2", "T3t", False),
     ("the next queries are started before the barrier", rf"{KEYS}{_STARTED}", r"\1\3\n        \2", "T3t", True),
-    ("the next sums go where this tile's are", rf"{KEYS}sums \+ turn \* 3 \* QUERIES, rows", r"\1sums + (turn ^ 1) * 3 * QUERIES, rows", "T2", False),
-    ("a warp without keys returns before the barrier", rf"{KEYS}(    float of_keys\[)", r"\1    if (first + row >= m) return;\n\2", "T2", True),
-    ("a warp without queries returns before the barrier", rf"{QUERIES}(    unsigned query\[)", r"\1    if (first + row >= n) return;\n\2", "T2", False),
+    (
+        "the next sums go where this tile's are",
+        rf"{KEYS}sums \+ turn \* 3 \* QUERIES, rows", r"\1sums + (turn ^ 1) * 3 * QUERIES, rows", "T2", False,
+    ),
+    (
+        "a warp without keys returns before the barrier",
+        rf"{KEYS}(    float of_keys\[)", r"\1    if (first + row >= m) return;\n\2", "T2", True,
+    ),
+    (
+        "a warp without queries returns before the barrier",
+        rf"{QUERIES}(    unsigned query\[)", r"\1    if (first + row >= n) return;\n\2", "T2", False,
+    ),
     (
         "lanes beyond the end leave before a shuffle", rf"{QUERIES}(                mean\[half\] \+= __shfl_xor_sync)",
         r"\1                if (first + row + lane / 4 + 8 * half >= n) break;\n\2", "T2", False,
     ),
-    ("the first pass goes on with the first tile's keys", rf"{QUERIES}step \+ 1 < steps \? step \+ 1 :", r"\1step + 1 < steps ? 0 :", "T2", False),
+    (
+        "the first pass goes on with the first tile's keys",
+        rf"{QUERIES}step \+ 1 < steps \? step \+ 1 :", r"\1step + 1 < steps ? 0 :", "T2", False,
+    ),
     # fragments
     ("the address of a fragment of the left side is wrong", r"row \+ threadIdx\.x % 32 % 16", "row + threadIdx.x % 32 / 2", "T2", False),
     ("a fragment of the right side is of other rows", r"other\[0\], other\[1\]", "other[0], other[2]", "T2", False),
     ("the right side is not transposed", r"kp_ldmatrix_x4_trans\(part,", "kp_ldmatrix_x4(part,", "T2", True),
     ("the rows of P and dS are exchanged", r"at % 2 \* 2\], weights", "(at + 1) % 2 * 2], weights", "T2", False),
     ("the quarters of P and dS are exchanged", r"at / 2\]\[at % 2 \* 2\], weights", "at % 2][at / 2 * 2], weights", "T2", False),
-    ("the slopes of the values are those of the keys", rf"{KEYS}kp_fragments<WIDTH>\(own, values", r"\1kp_fragments<WIDTH>(own, keys", "T2", False),
+    (
+        "the slopes of the values are those of the keys",
+        rf"{KEYS}kp_fragments<WIDTH>\(own, values", r"\1kp_fragments<WIDTH>(own, keys", "T2", False,
+    ),
     ("dK is of weights", rf"{KEYS}of_keys, slope", r"\1of_keys, score", "T2", False),
     ("dV is of queries", rf"{KEYS}score, gradient_tile", r"\1score, query_tile", "T2", False),
-    ("the halves of a pair are exchanged", r"to\[0\] = factor \* sums\[f\]\[2 \* half\]", "to[0] = factor * sums[f][2 * half + 1]", "T2", False),
+    (
+        "the halves of a pair are exchanged",
+        r"to\[0\] = factor \* sums\[f\]\[2 \* half\]", "to[0] = factor * sums[f][2 * half + 1]", "T2", False,
+    ),
     # masks, ends and tiles that are skipped
     ("the mask of the tail is missing", r"column >= m \|\| ", "", "T2", False),
     ("a query sees a key too few", r"column > line \+ ahead", "column >= line + ahead", "T2", False),
@@ -49,9 +67,15 @@ _ROWS = (
     ("tiles of queries on the diagonal are not masked", r"first \+ ROWS - 1 > start \+ ahead", "first > start + ahead", "T2", False),
     ("the last tile of keys is skipped", r"\(seen \+ KEYS - 1\) / KEYS", "seen / KEYS", "T2", False),
     ("one tile of keys too many is skipped", r"min\(first \+ ROWS, n\) \+ ahead", "first + ahead", "T2", False),
-    ("one tile of queries too many is skipped", r"max\(first - ahead, 0\) / QUERIES", "max(first - ahead + QUERIES - 1, 0) / QUERIES", "T2", True),
+    (
+        "one tile of queries too many is skipped",
+        r"max\(first - ahead, 0\) / QUERIES", "max(first - ahead + QUERIES - 1, 0) / QUERIES", "T2", True,
+    ),
     ("the last tile of queries is skipped", r"last = start \+ QUERIES >= n", "last = start + 2 * QUERIES > n", "T2", False),
-    ("the tail is loaded without zeros", r"\(there \? first \+ row : 0\)([^\n]*\n[^\n]*)there \? 16 : 0", r"(first + row)\g<1>16", "T3a", False),
+    (
+        "the tail is loaded without zeros",
+        r"\(there \? first \+ row : 0\)([^\n]*\n[^\n]*)there \? 16 : 0", r"(first + row)\g<1>16", "T3a", False,
+    ),
     ("a row too many is written", r"if \(line < end\)", "if (line <= end)", "T2", False),
     ("a row without keys has the logarithm of 0", r"some \? log2f\(total\[half\]\) : 0\.0f", "log2f(total[half])", "T2", False),
     ("a block without keys leaves an infinite maximum", r"steps > 0 \? top\[half\] : 0\.0f", "top[half]", "T2", False),
@@ -66,7 +90,10 @@ _ROWS = (
     ("the mean is not divided by the sum", r"mean\[half\] / total\[half\]", "mean[half]", "T2", False),
     ("the mean of two lanes is not joined", r" *mean\[half\] \+= __shfl_xor_sync\(0xffffffffu, mean\[half\], 2\);\n", "", "T2", False),
     ("the sum of two lanes is not joined", r" *total\[half\] \+= __shfl_xor_sync\(0xffffffffu, total\[half\], 1\);\n", "", "T2", False),
-    ("the maximum of two lanes is not joined", r" *highest = fmaxf\(highest, __shfl_xor_sync\(0xffffffffu, highest, 2\)\);\n", "", "T2", False),
+    (
+        "the maximum of two lanes is not joined",
+        r" *highest = fmaxf\(highest, __shfl_xor_sync\(0xffffffffu, highest, 2\)\);\n", "", "T2", False,
+    ),
     ("dQ is without Δ", r"slope\[j\]\[at\] - mean\[at / 2\]", "slope[j][at]", "T2", False),
     ("dK is without Δ", r"slope\[j\]\[at\] - sum_tile\[2 \* QUERIES \+ line\]", "slope[j][at]", "T2", True),
     ("weights are not divided by the sum", r"unit, -total\[at / 2\]", "unit, 0.0f", "T2", False),
@@ -83,7 +110,8 @@ _ROWS = (
     ("rows are not exchanged", r"piece \^ \(row & 7\)", "piece", "T2", True),
     ("more blocks are asked for than registers allow", r"__launch_bounds__\(128, 2\)", "__launch_bounds__(128, 4)", "T1", True),
     (
-        "registers are indexed by a loop", r"#pragma unroll\n(    for \(int c = 0; c < WIDTH / 16; \+\+c\) {\n        kp_ldmatrix_x4\(part)",
+        "registers are indexed by a loop",
+        r"#pragma unroll\n(    for \(int c = 0; c < WIDTH / 16; \+\+c\) {\n        kp_ldmatrix_x4\(part)",
         r"#pragma unroll 1\n\1", "T1", False,
     ),
 )

@@ -76,8 +76,8 @@ def test_every_call_keeps_its_bound(
     module, variant = emulation.stand_in(compiler, 7), {"causal_alignment": alignment}
     kernel = emulation.namespace_of(cupy_gradient_source(gradient("attention", **variant), dtype), module)["attention_vjp"]
     bounds, own = bounds_of(given, variant, dtype), given.tensor_gradient_cases
-    calls = own.ragged(given.cases, dtype, width, EVERY) if which == "ragged" else own.layouts(given.cases, given.tensor_cases, dtype, width)
-    for call in calls:
+    handed = {"ragged": (given.cases, dtype, width, EVERY), "layouts": (given.cases, given.tensor_cases, dtype, width)}
+    for call in getattr(own, which)(*handed[which]):
         before = module.RawModule.counts.copy()
         results = run(kernel, call, given, dtype)
         loads, conflicts, products = module.RawModule.counts - before
@@ -184,7 +184,8 @@ def test_large_scores_leave_weights_that_sum_to_one(emulated: Any, given: Any) -
         return bool((np.abs(found.sum(axis=0) - grad.astype(np.float64).sum(axis=0)) <= bound).all())
 
     assert within(source)
-    late = re.sub(r"fmaf\(score\[j\]\[at\] - (sum_tile\[line\]), unit, -(.*?\])\)", r"fmaf(score[j][at], unit, -fmaf(\1, unit, \2))", source)
+    shift = r"fmaf\(score\[j\]\[at\] - (sum_tile\[line\]), unit, -(.*?\])\)"
+    late = re.sub(shift, r"fmaf(score[j][at], unit, -fmaf(\1, unit, \2))", source)
     assert late != source and not within(late), "where the maximum is taken away after the factor, its last place is seen"
 
 
