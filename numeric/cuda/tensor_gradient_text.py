@@ -215,8 +215,8 @@ static __device__ __forceinline__ void kp_gradient_of_queries(
     #pragma unroll
     for (int half = 0; half < 2; ++half) {
         if (lane % 4 == 0) {
-            float* const to = rows + first + row + lane / 4 + 8 * half;
-            to[0] = steps > 0 ? top[half] : 0.0f;
+            float* const to = rows + first + row + lane / 4 + 8 * half;  // of a block that sees no key nobody reads them
+            to[0] = top[half];
             to[padded] = total[half];
             to[2 * padded] = mean[half];
         }

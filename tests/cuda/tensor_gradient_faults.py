@@ -78,7 +78,6 @@ _ROWS = (
     ),
     ("a row too many is written", r"if \(line < end\)", "if (line <= end)", "T2", False),
     ("a row without keys has the logarithm of 0", r"some \? log2f\(total\[half\]\) : 0\.0f", "log2f(total[half])", "T2", False),
-    ("a block without keys leaves an infinite maximum", r"steps > 0 \? top\[half\] : 0\.0f", "top[half]", "T2", False),
     ("the base of a row without keys is infinite", r"highest == kp_minus_infinity\(\) \? 0\.0f : ", "", "T2", False),
     # members of a group
     ("the sums of the first member serve all", r"rows \+ then \* 3LL \* padded", "rows", "T2", True),
