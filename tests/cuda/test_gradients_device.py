@@ -51,7 +51,8 @@ def test_attention_on_tensor_cores_keeps_its_bound_on_the_device(
     space, bounds = dict[str, Any](), given.Bounds(gradient("attention", **variant), dtype, own.precision(dtype))
     exec(compile(cupy_gradient_source(gradient("attention", **variant), dtype), "generated", "exec"), space)
     for call in own.grouped(cases, dtype, width) if variant.get("grouped_query") else own.ragged(cases, dtype, width, every=True):
-        results, again = (given.flat(space["attention_vjp"](*given.arguments("attention", call, dtype, cupy), **call.options)) for _ in "12")
+        arguments = given.arguments("attention", call, dtype, cupy)
+        results, again = (given.flat(space["attention_vjp"](*arguments, **call.options)) for _ in range(2))
         kept = [cupy.asnumpy(result) for result in results]
         assert all(cupy.asnumpy(other).tobytes() == one.tobytes() for one, other in zip(kept, again, strict=True))
         bounds.check(call, kept)
