@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-PHASE, DTYPE, KERNEL = "attention", "float16", "tensor gradient"
+PHASE, DTYPE, KERNEL = "attention", "float16", "gradient tensor"
 VARIANT: dict[str, object] = {"grouped_query": True, "causal_alignment": "bottom_right"}
 #: up to the next match in the kernel that has a tile of queries, or of keys
 QUERIES, KEYS = r"(?s)(kp_gradient_of_queries\(.*?)", r"(?s)(kp_gradient_of_keys\(.*?)"
