@@ -146,13 +146,13 @@ def _prologue(
     else:
         sources = [f"{plan.loader if plan else 'cp.asarray'}({name})" for name in signature.arrays]
     lines.append(f"{', '.join(signature.arrays)} = {', '.join(sources)}")
-    return [*lines, *format_lines(signature.arrays, phase, dtype, widened, plan), *before]
+    return [*lines, *format_lines(signature.arrays, phase, dtype, widened, plan.lines if plan else ()), *before]
 
 
 def format_lines(
-    arrays: tuple[str, ...], phase: str, dtype: str, widened: tuple[str, ...], plan: CudaPlan | None = None
+    arrays: tuple[str, ...], phase: str, dtype: str, widened: tuple[str, ...], early: tuple[str, ...] = ()
 ) -> list[str]:
-    """Arrays are brought to the stored format; those that contractions read, to the one computed in."""
+    """Arrays are brought to the stored format; those that contractions read, to the one computed in, after the lines ``early``."""
     names = ", ".join(arrays)
     pairs = ", ".join(f'("{name}", {name})' for name in arrays)
     test, expected = "array.dtype != STORED", {"bfloat16": "bfloat16, handed over as its bits (uint16)"}.get(dtype, dtype)
@@ -163,7 +163,7 @@ def format_lines(
         f"for label, array in ({pairs}{',' if len(arrays) == 1 else ''}):", f"    if {test}:",
         f'        message = f"{phase}: {{label}} of dtype {{array.dtype}}; expected {expected}"',
         '        raise TypeError(f"{message}; for another format generate a kernel with another --dtype")',
-        *(plan.lines if plan else ()), f"dtype, work = cp.result_type({names}), COMPUTE",
+        *early, f"dtype, work = cp.result_type({names}), COMPUTE",
     ]
     if dtype in ("float16", "bfloat16"):
         cast = [f"_widened({name})" if dtype == "bfloat16" else f"{name}.astype(work)" for name in widened]

@@ -60,7 +60,8 @@ def cupy_gradient_source(found: Gradient, dtype: str) -> str:
     for text in texts:
         head += ["", text.replace("{np}", "cp").rstrip()]
     stored = "_narrowed({})" if bits and not plan.rounded else "{}.astype(dtype, copy=False)"
-    body = [*_prologue(signature, name, dtype, plan.widened), *plan.lines, *return_lines(made, signature, stored)]
+    early = plan.early and (*plan.early, *(f"    {line}" for line in return_lines(made, signature, stored.replace("dtype", "STORED"))))
+    body = [*_prologue(signature, name, dtype, plan.widened, early), *plan.lines, *return_lines(made, signature, stored)]
     return sealed("\n".join((*head, "", "", f"def {name}({signature.call}):", *(f"    {line}" for line in body))) + "\n")
 
 
@@ -93,8 +94,8 @@ def _steps(found: Gradient, made: GradientProgram, signature: Signature, dtype: 
     )
 
 
-def _prologue(signature: Signature, name: str, dtype: str, widened: tuple[str, ...]) -> list[str]:
-    """From the user's arguments to the formal parameters, as in the NumPy file."""
+def _prologue(signature: Signature, name: str, dtype: str, widened: tuple[str, ...], early: tuple[str, ...] = ()) -> list[str]:
+    """From the user's arguments to the formal parameters, as in the NumPy file; ``early`` lines may return before they are widened."""
     before = [filled(line, name, "cp") for line in signature.before]
     if not signature.arrays:  # ids are no floating point: the phase checks its own arguments
         at = next(place for place, line in enumerate(before) if line.startswith("ids, table = "))
@@ -112,7 +113,7 @@ def _prologue(signature: Signature, name: str, dtype: str, widened: tuple[str, .
             f'    raise KeyError(f"{name}: params lacks {{missing}}; expected a mapping with w_q … bias2")',
         ]
     lines.append(f"{', '.join(given)} = {', '.join(given.values())}")
-    return [*lines, *format_lines(signature.arrays, name, dtype, widened), *before]
+    return [*lines, *format_lines(signature.arrays, name, dtype, widened, early), *before]
 
 
 def _destinations(found: Gradient) -> tuple[list[str], tuple[str, ...]]:

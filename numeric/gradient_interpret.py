@@ -3,7 +3,8 @@
 What it does beyond ``interpret``: an ``either`` has the value of its first form and the larger bound of all; a ``stored`` may have been
 rounded to the storage format when the forward pass wrote it; [a < b] is unknown where rounding can turn it, and at a = b, where the slope
 of a kink is a convention; a softmax weight may be computed as exp(S − lse) from a rounded log-sum-exp.
-Guarantees: as ``interpret``, for each of these recipes. Cannot see: weights or other intermediates that are kept in 16 bits.
+Guarantees: as ``interpret``, for each of these recipes, with intermediates and factors kept in what the precision says. Cannot see:
+roundings that no field of a precision names.
 """
 
 from __future__ import annotations

@@ -53,9 +53,13 @@ class Roles:
         names = (["probability"] if number in self.staging.weights else []) + (["products"] if of_product else [])
         for kept in (self._format(name, "products" if name == "products" else "exponentials") for name in names):
             if kept is not None:
-                error = error + _rounding(kept, self._on, value, error)
+                error = error + _rounding(kept, self._on, value, error, self._stored_in(number))
                 error = np.where(np.abs(value) + error > kept.largest, np.inf, error)
         return error
+
+    def _stored_in(self, number: int) -> Format | None:
+        """The format that a value is in for certain before it is rounded: an input in the output's."""
+        return self.precision.format("output") if self.precision and self._kinds[number] == "input" else None
 
     def kept_weight(self) -> tuple[float, float]:
         """What keeping a weight loses where it meets the values: relatively, and absolutely below the smallest normal number."""
@@ -87,6 +91,9 @@ class Roles:
         return kept
 
 
-def _rounding(kept: Format, on: Arithmetic, value: Array, error: Array) -> Array:
-    found: Array = kept.unit * (np.abs(value) + error) + kept.tiny * kept.unit * on.rescaled
+def _rounding(kept: Format, on: Arithmetic, value: Array, error: Array, given: Format | None = None) -> Array:
+    """What a value loses that is kept in a format; digits, or range, that its own format ``given`` does not have, it cannot lose."""
+    digits = 0.0 if given and given.unit >= kept.unit else kept.unit
+    below = 0.0 if given and given.tiny * given.unit >= kept.tiny * kept.unit else kept.tiny * kept.unit
+    found: Array = digits * (np.abs(value) + error) + below * on.rescaled
     return found

@@ -15,13 +15,15 @@ def _stored(array):
     return array.view(cp.uint16) if array.dtype.name == "bfloat16" else array
 '''
 
-LAUNCH = '''
+ROWS = '''
 def _rows(array):
     """The array, or a copy of it, with rows in one piece at 16-byte addresses."""
     steps = [step for size, step in zip(array.shape[:-1], array.strides) if size > 1]
     whole = array.shape[-1] < 2 or array.strides[-1] == array.itemsize
     return array if whole and array.data.ptr % 16 == 0 and not any(step % 16 for step in steps) else array.copy(order="C")
+'''
 
+LAUNCH = ROWS + '''
 
 def _on_tensor_cores(q, k, v, causal, mask, scale, sums=False):
     """The result, and with ``sums`` the log-sum-exp of each row, by the tensor-core kernel; None where it does not fit the arguments."""

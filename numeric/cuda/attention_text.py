@@ -12,9 +12,9 @@ Cannot see: speed, which no test looks at; the sizes of tiles are not tuned.
 
 from __future__ import annotations
 
-from kernelproof.numeric.cuda.online_softmax import SOFTMAX
+from kernelproof.numeric.cuda.online_softmax import MINUS_INFINITY, SOFTMAX
 
-ATTEND = r"""
+_PLACES = r"""
 // Where piece `piece` (8 entries) of a row lies: pieces change places by the number of the row.
 template <int WIDTH>
 static __device__ __forceinline__ int kp_place(const int row, const int piece)
@@ -35,7 +35,12 @@ static __device__ __forceinline__ void kp_load(
         kp_cp16(tile + kp_place<WIDTH>(row, piece), from, there ? 16 : 0);
     }
 }
+"""
 
+#: what lies in shared memory, and how it comes there; the gradient's text has it too
+TILES = MINUS_INFINITY + _PLACES
+
+TEXT = SOFTMAX + _PLACES + r"""
 // softmax(scale·q·k)·v of one block of queries; unit is scale·log2(e), and query i sees the keys up to i + ahead.
 template <int WIDTH, int WARPS>
 static __device__ __forceinline__ void kp_attend(
@@ -125,8 +130,6 @@ static __device__ __forceinline__ void kp_attend(
     kp_store(out, out_by, sums, result, top, total, first + row, n, unit);
 }
 """
-
-TEXT = SOFTMAX + ATTEND
 
 #: one entry point for each width of a head
 KERNEL = r"""

@@ -9,12 +9,14 @@ no key gives zeros, and -inf as its log-sum-exp. Cannot see: what order the tile
 
 from __future__ import annotations
 
-SOFTMAX = r"""
+MINUS_INFINITY = r"""
 static __device__ __forceinline__ float kp_minus_infinity()
 {
     return __int_as_float(0xff800000);
 }
+"""
 
+SOFTMAX = MINUS_INFINITY + r"""
 // -infinity for keys that a query does not see: those from m on, and those behind its own place; `first` is the warp's first query.
 template <int FRAGMENTS>
 static __device__ __forceinline__ void kp_hide(

@@ -40,3 +40,20 @@ def test_every_gradient_keeps_its_bound_on_the_device(
             assert all(cupy.asnumpy(other).tobytes() == one.tobytes() for one, other in zip(kept, again, strict=True))
             bounds.check(call, kept)
         assert bounds.total.compared > 0
+
+
+@pytest.mark.parametrize("variant", [{}, {"causal_alignment": "bottom_right"}, {"grouped_query": True}], ids=str)
+@pytest.mark.parametrize(("dtype", "width"), [(dtype, width) for dtype in ("float16", "bfloat16") for width in (64, 128)])
+def test_attention_on_tensor_cores_keeps_its_bound_on_the_device(
+    dtype: str, width: int, variant: dict[str, object], neighbour: Callable[[str], ModuleType], cupy: ModuleType
+) -> None:
+    cases, own, given = neighbour("cases"), neighbour("tensor_gradient_cases"), neighbour("gradient_cases")
+    space, bounds = dict[str, Any](), given.Bounds(gradient("attention", **variant), dtype, own.precision(dtype))
+    exec(compile(cupy_gradient_source(gradient("attention", **variant), dtype), "generated", "exec"), space)
+    for call in own.grouped(cases, dtype, width) if variant.get("grouped_query") else own.ragged(cases, dtype, width, every=True):
+        arguments = given.arguments("attention", call, dtype, cupy)
+        results, again = (given.flat(space["attention_vjp"](*arguments, **call.options)) for _ in range(2))
+        kept = [cupy.asnumpy(result) for result in results]
+        assert all(cupy.asnumpy(other).tobytes() == one.tobytes() for one, other in zip(kept, again, strict=True))
+        bounds.check(call, kept)
+    assert bounds.total.compared > 0

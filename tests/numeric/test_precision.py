@@ -7,8 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelproof.numeric.precision import KEPT, assumed_precision, assuming, assuming_library, default_precision, read_precision
+from kernelproof.numeric.forms import program_of
+from kernelproof.numeric.precision import (
+    FORMATS,
+    KEPT,
+    assumed_precision,
+    assuming,
+    assuming_library,
+    default_precision,
+    read_precision,
+)
 from kernelproof.numeric.reference import reference
+from kernelproof.numeric.roles import Roles
 from kernelproof.numeric.rounding import arithmetic_of
 from kernelproof.symbolic.errors import InputError
 
@@ -81,6 +91,24 @@ def test_a_coarser_field_never_makes_a_smaller_bound(name: str, formats: tuple[s
         before = bound
     # intermediate has nothing to speak of in a single attention
     assert name == "intermediate" or (before > 50 * reference(*_attention()).error).all()
+
+
+def test_an_input_loses_nothing_in_its_own_format() -> None:
+    """Factors of products are rounded: a weight loses digits, an input only what its own format has and the other has not."""
+    program, value, nothing = program_of("attention"), np.full(3, 0.75), np.zeros(3)
+    given = [number for number, operation in enumerate(program.operations) if operation.kind == "input"]
+    made = [number for number, operation in enumerate(program.operations) if operation.kind == "map"]
+
+    def lost(output: str, products: str, number: int) -> float:
+        precision = read_precision(f"products={products}", output)
+        roles = Roles(arithmetic_of(precision, np.dtype(np.float64)), program, {}, precision, "")
+        return float(roles.factor(number, value, nothing, of_product=True).max())
+
+    for output in ("float16", "bfloat16"):
+        assert lost(output, output, given[0]) == 0 and lost(output, output, made[0]) >= FORMATS[output].unit * 0.75
+    assert lost("float16", "bfloat16", given[0]) >= 2.0**-8 * 0.75 and lost("float32", "float16", given[0]) >= 2.0**-11 * 0.75
+    # float16 has all digits of bfloat16, not its small numbers
+    assert 0 < lost("bfloat16", "float16", given[0]) <= 2.0**-24 < lost("bfloat16", "float16", made[0])
 
 
 def test_intermediates_are_what_lies_between_products() -> None:
