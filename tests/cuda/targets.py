@@ -102,6 +102,17 @@ def _gradients(near: Near, phase: str, dtype: str, variant: dict[str, object]) -
     return [*near("gradient_cases").few(phase, dtype, variant)]
 
 
+def _tensor_gradients(near: Near, phase: str, dtype: str, variant: dict[str, object]) -> list[Any]:
+    return [*near("tensor_gradient_cases").few(near("cases"), dtype, 64)]
+
+
+def _gradient_of_one_width(source: str) -> str:
+    """The file with the kernels for heads of width 64."""
+    source = re.sub(r'\n// a block has[^\n]*\nextern "C" __global__ void [^\n]*_tensor_[a-z]*128\((?:.*\n)*?}\n', "\n", source)
+    source = re.sub(r'    "[a-z_]*_tensor_[a-z]*128": [^\n]*\n', "", source)
+    return re.sub(r'(, )?128: \("[^"]*", "[^"]*"\)(?(1)|, )', "", source)
+
+
 TARGETS: dict[str, Target] = {
     "tiled": Target(
         " in tiles", {"window": 70}, lambda near, phase, dtype, variant: [*near("tiled_cases").few(near("cases"), dtype, variant)],
@@ -124,6 +135,11 @@ TARGETS: dict[str, Target] = {
         " gradient with soft-cap, sinks and rotary positions", {"softcap": 2.0, "sinks": True, "rotary": "interleaved"}, _gradients,
         gradient=True,
     ),
+    "gradient tensor": Target(
+        " gradient on tensor cores", {"grouped_query": True, "causal_alignment": "bottom_right"}, _tensor_gradients, gradient=True,
+        constants=("TENSOR_CUDA", "TENSOR_LAUNCH"), golden=("wrappers",), only=_gradient_of_one_width,
+        precision=lambda near, dtype: str(near("tensor_gradient_cases").precision(dtype)),
+    ),
     "gradient mean": Target(
         " gradient with the mean of rows without keys", {"softcap": 2.0, "fully_masked": "mean"}, _gradients, gradient=True,
     ),
@@ -135,5 +151,6 @@ RIGHT = (
     ("attention", "float64", "tiled"), ("attention", "float32", ""), ("softmax", "float32", ""),
     ("attention", "float32", "gradient"), ("attention", "float64", "gradient"), ("attention", "float32", "gradient bent"),
     ("attention", "float16", "gradient bent"), ("attention", "float32", "gradient mean"), ("attention", "bfloat16", "gradient mean"),
-    ("embedding", "float32", "gradient"), ("layer_norm", "float32", "gradient"),
+    ("embedding", "float32", "gradient"), ("layer_norm", "float32", "gradient"), ("attention", "float16", "gradient tensor"),
+    ("attention", "bfloat16", "gradient tensor"),
 )

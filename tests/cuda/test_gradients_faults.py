@@ -15,10 +15,13 @@ import pytest
 
 pytestmark = pytest.mark.cuda
 #: the faults in gradients, for the names of the tests; ``faults`` imports nothing of the project
-FAULTS = [fault for fault in runpy.run_path(str(Path(__file__).with_name("faults.py")))["FAULTS"] if fault.name.startswith("gradient: ")]
+FAULTS = [fault for fault in runpy.run_path(str(Path(__file__).with_name("faults.py")))["FAULTS"] if fault.kernel.startswith("gradient")]
 TRIED = [fault for fault in FAULTS if fault.push or os.environ.get("KERNELPROOF_CUDA_PROFILE")]
 #: tiers that a right kernel is run through on a push; ``tiers.py`` runs all
-RIGHT = (("T2", "gradient bent"), ("T2", "gradient mean"), ("T3a", "gradient"), ("T3a", "gradient bent"), ("T3t", "gradient"))
+RIGHT = (
+    ("T2", "gradient bent"), ("T2", "gradient mean"), ("T3a", "gradient"), ("T3a", "gradient bent"), ("T3t", "gradient"),
+    ("T0", "gradient tensor"), ("T1", "gradient tensor"), ("T2", "gradient tensor"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def tiers(neighbour: Any, compiler: Any) -> Any:
     return found
 
 
-@pytest.mark.parametrize("fault", TRIED, ids=lambda fault: fault.name.partition(": ")[2])
+@pytest.mark.parametrize("fault", TRIED, ids=lambda fault: fault.name.replace(": ", "-"))
 def test_a_seeded_fault_is_seen(fault: Any, tiers: Any, neighbour: Any) -> None:
     source = fault.applied(neighbour("tiers").source_of(fault.phase, fault.dtype, fault.kernel))
     said = tiers.see(fault.tier, source, fault.phase, fault.dtype, fault.kernel)
@@ -39,8 +42,9 @@ def test_a_seeded_fault_is_seen(fault: Any, tiers: Any, neighbour: Any) -> None:
 @pytest.mark.parametrize(("tier", "kernel"), RIGHT)
 def test_a_right_kernel_passes(tier: str, kernel: str, tiers: Any, neighbour: Any) -> None:
     """The very file that faults are put into."""
-    source = neighbour("tiers").source_of("attention", "float32", kernel)
-    assert tiers.see(tier, source, "attention", "float32", kernel) == ""
+    dtype = "float16" if kernel == "gradient tensor" else "float32"
+    source = neighbour("tiers").source_of("attention", dtype, kernel)
+    assert tiers.see(tier, source, "attention", dtype, kernel) == ""
 
 
 @pytest.mark.parametrize("phase", ["embedding", "layer_norm"])
