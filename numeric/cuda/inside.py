@@ -113,6 +113,8 @@ def gradient_inside(found: Gradient, program: Program, signature: Signature, dty
     made = {backward.forward.number: (_attending(program, backward.forward, "_attend_led", given), 0)}
     made |= {number: (sloping, place) for place, number in enumerate(backward.results)}
     lines = "\n".join(f"    {line}" for line in own.lines)
+    # nothing is broadcast here, and what would sum it up is not launched
+    own = replace(own, kernels=tuple(kernel for kernel in own.kernels if f'"{kernel.name}"' in lines))
     texts = (*tiles.helpers, ATTEND.replace("PHASE", name), SLOPED.replace("LINES", lines))
     licences = tuple(dict.fromkeys((*own.licences, *tiles.licences)))
     return Sloped(_replaced(program, made), _unled(tiled(name, INNER, signature)), tiles.constants, texts, own, licences)
