@@ -115,7 +115,7 @@ class Tiers:
         bounds = cases.Bounds(derive(phase, **variant), dtype, "" if kernel == "tensor" else None)
         for schedule in schedules:
             # the printer's attention is what an old device gets
-            module = self.emulation.stand_in(self.compiler, schedule, sanitizer, "90" if kernel else "50")
+            module = self.emulation.stand_in(self.compiler, schedule, sanitizer, "50" if phase == "attention" and not kernel else "90")
             function = self.emulation.namespace_of(source, module)[phase]
             for call in calls:
                 bounds.check(call, function(*cases.arguments(phase, call, dtype), **call.options), None)
