@@ -48,7 +48,7 @@ SIMT = (
     _simt("cosine for sine", "positional", "float32", r"= sin\(", "= cos("),
     _simt("a bit of the mantissa is lost", "softmax", "float16", r"__float2half_rn\(", "__float2half_rn(1.001f * "),
     _simt("the bias is forgotten", "feed_forward", "float32", r"product1\[.*\];", "0.0f;"),
-    _simt("heads and positions are swapped", "multi_head_attention", "float32", r"(\w+) = row % n;", r"\1 = row % heads;"),
+    _simt("heads and positions are swapped", "multi_head_attention", "float16", r"(\w+) = (\w+) % n;", r"\1 = \2 % heads;"),
     _simt("sizes are handed over in another order", "attention", "float32", r"n, \(m, n\),", "n, (n, m),"),
     _simt("lanes return before a shuffle", "softmax", "float32", r"(float total_1 = 0\.0f;)", r"\1 if (lane > 20) return;"),
 )

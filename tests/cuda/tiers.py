@@ -93,7 +93,7 @@ class Tiers:
             calls = calls[:: len(calls) // target.some]
         judged = target.judged(neighbour, phase, dtype)
         for schedule in schedules:
-            module = self.emulation.stand_in(self.compiler, schedule, sanitizer, target.capability)
+            module = self.emulation.stand_in(self.compiler, schedule, sanitizer, target.capability if phase == "attention" else "90")
             space = self.emulation.namespace_of(source, module)
             for call in calls:
                 judged(space, call)
