@@ -94,12 +94,15 @@ class KernelPrinter:
             written = self._written[store]
             strides = self._strides(written.name, self.kernel.batched, len(written.places))
             lines.append(f"{written.type}* __restrict__ {written.name}{strides}")
-        what = "one warp for each row" if self.kernel.kind == "rows" else "one thread for each entry"
         shown = "; ".join(f"{written.name}: {meaning(values.operations[store.value])}" for store, written in self._written.items())
         return [
-            f"// {what}; {shown}", *notes, f'extern "C" __global__ void {self.name}(',
+            f"// {self._what()}; {shown}", *notes, f'extern "C" __global__ void {self.name}(',
             *(f"    {line}{',' if at < len(lines) - 1 else ')'}" for at, line in enumerate(lines)),
         ]
+
+    def _what(self) -> str:
+        """What a thread or a warp is for."""
+        return "one warp for each row" if self.kernel.kind == "rows" else "one thread for each entry"
 
     @staticmethod
     def _strides(name: str, batched: bool, axes: int) -> str:

@@ -78,6 +78,21 @@ static __device__ __forceinline__ {real} kp_warp_sum({real} value)
     return value;
 }
 """, ()),
+    "kp_lines_sum": ("""
+// Every warp of a block has part of 32 sums, one in each lane: the first warp gets the sums over all. All threads of the block meet here.
+static __device__ __forceinline__ {real} kp_lines_sum({real}* sums, {real} value)
+{
+    sums[threadIdx.x] = value;
+    __syncthreads();
+    for (unsigned half = blockDim.x / 64; half > 0; half /= 2) {
+        if (threadIdx.x / 32 < half) {
+            sums[threadIdx.x] += sums[threadIdx.x + 32 * half];
+        }
+        __syncthreads();
+    }
+    return sums[threadIdx.x];
+}
+""", ()),
     "kp_warp_max": ("""
 // Every lane of the warp gets the maximum over all lanes.
 static __device__ __forceinline__ {real} kp_warp_max({real} value)

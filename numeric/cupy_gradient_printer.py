@@ -1,9 +1,9 @@
 """The lines of a generated CuPy gradient kernel: the recipe of a gradient, printed as ``cupy_printer`` prints a forward program.
 
 What it does: products are those of the NumPy gradient's printer (over several axes, and over all leading ones, as one product of two
-matrices); everything between them is launches of CUDA kernels, sums over leading axes as row kernels of the axes that stay. Guarantees:
-nothing is added up by atomic operations, so the same arrays give the same bits wherever the matrix library does. Cannot see: speed;
-where a sum runs along leading axes, neighbouring lanes of a warp do not read neighbouring entries.
+matrices); everything between them is launches of CUDA kernels, sums over leading axes as rows of the axes that stay, 32 neighbouring ones
+a block (``cuda_columns``). Guarantees: nothing is added up by atomic operations, so the same arrays give the same bits wherever the matrix
+library does. Cannot see: speed.
 """
 
 from __future__ import annotations
@@ -78,6 +78,6 @@ class CupyGradientPrinter(CupyPrinter, GradientPrinter):
 
 def _with_room(kernel: KernelText) -> KernelText:
     """The kernel with the registers that its arrays need."""
-    if len(kernel.tensors) + len(kernel.written) <= ARRAYS:
+    if len(kernel.tensors) + len(kernel.written) <= ARRAYS or kernel.launch["lanes"] not in REGISTERS:
         return kernel
     return replace(kernel, launch={**kernel.launch, "registers": REGISTERS[kernel.launch["lanes"]]})

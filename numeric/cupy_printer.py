@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kernelproof.numeric.cuda_columns import ColumnsPrinter, is_columnar
 from kernelproof.numeric.cuda_kernel import KernelPrinter, KernelText, Written
 from kernelproof.numeric.cuda_plan import OUTSIDE, Kernel, Store, plan
 from kernelproof.numeric.cuda_types import TYPES
@@ -82,12 +83,14 @@ class CupyPrinter(ArrayPrinter):
     # -- launches -------------------------------------------------------------------------------------------------------------
 
     def _launch(self, kernel: Kernel) -> None:
-        same = sum(found.name.startswith(f"{self._phase}_{kernel.kind}") for found in self.kernels)
-        name = f"{self._phase}_{kernel.kind}{same + 1 if same else ''}"
+        columnar = is_columnar(self.program.operations, self.plan, kernel)
+        kind = "columns" if columnar else kernel.kind
+        same = sum(found.name.startswith(f"{self._phase}_{kind}") for found in self.kernels)
+        name = f"{self._phase}_{kind}{same + 1 if same else ''}"
         source = Source(self._scalar, self._guarded_divisor, self._input_type, self._optional)
         values = Values(self.program, self.plan, kernel, self.types, source)
         names = {store: self._result_name(store) for store in kernel.stores}
-        found = KernelPrinter(name, values, names).run()
+        found = (ColumnsPrinter if columnar else KernelPrinter)(name, values, names).run()
         self.kernels.append(found)
         self.helpers |= values.helpers
         made = [written for written in found.written if self._destination(written.store) is None]

@@ -85,11 +85,15 @@ def few(phase: str, dtype: str, variant: dict[str, object]) -> list[Any]:
     if phase == "layer_norm":
         return [cases.Call({"x": draw(40, 5), "gain": draw(5), "bias": draw(5), "grad_out": draw(40, 5)})]
     own, kept, sinks = ((2,), (2,), {"sinks": draw(2)}) if variant.get("sinks") else ((), (), {})
-    nothing, calls = draw.choice(3, 40), []
-    nothing[1] = False  # a query that sees no key
-    sizes = ((34, 35, 4, 66, (), {"causal": True}), (3, 40, 66, 2, (), {"mask": nothing}), (40, 40, 0, 0, (), {}), (3, 4, 4, 3, (2,), {}))
-    for n, m, d, e, lead, options in sizes:  # in the last one keys and values are broadcast along the entries of a batch
-        tensors = {"q": draw(*lead, *own, n, d), "k": draw(*kept, m, d), "v": draw(*kept, m, e), **sinks}
+    near, far, calls = draw.choice(34, 35), draw.choice(5, 40), []
+    near[5] = far[1] = far[4] = False  # queries that see no key, the last one among them
+    sizes: tuple[tuple[int, int, int, int, tuple[int, ...], dict[str, Any]], ...] = (
+        (34, 35, 4, 66, (), {"causal": True, "mask": near}), (5, 40, 66, 2, (), {"mask": far}), (40, 40, 0, 0, (), {}),
+        (3, 4, 4, 3, (2,), {}),  # keys and values are broadcast along the entries of a batch
+    )
+    for n, m, d, e, lead, options in sizes:
+        keys = draw.exact(draw(*kept, m, d) * np.linspace(1, 3, m)[:, None])  # scores grow, so that the maximum moves from tile to tile
+        tensors = {"q": draw(*lead, *own, n, d), "k": keys, "v": draw(*kept, m, e), **sinks}
         calls.append(cases.Call({**tensors, "grad_out": draw(*tensors["q"].shape[:-1], e)}, options))
     return calls
 

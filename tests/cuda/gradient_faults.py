@@ -1,6 +1,6 @@
 """Seeded faults of CUDA gradients, as rows for ``faults``.
 
-What it does: faults in the embedding's segments, in a sum over leading axes, in attention's tiles, and in what a variant adds to these: a
+What it does: faults in the embedding's segments, in sums over leading axes, in attention's tiles, and in what a variant adds to these: a
 soft-cap, a sink and rotary positions in one file, the mean of rows without keys in another. Cannot see: as ``faults``.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 #: faults that a push tries; the others are tried at night
 PUSHED = frozenset({
-    "the last token of a segment is left out", "tokens are read without their order", "lanes over tokens are not joined",
+    "the last token of a segment is left out", "tokens are read without their order", "warps over tokens are not joined",
     "the sum is not rescaled", "the mask is forgotten", "the last tile of keys is left out", "only one piece of channels",
     "threads part at a barrier", "tiles are written while they are read", "keys are loaded over values that are read",
     "slopes are those without a cap", "the sink is not in the sum", "gradients are turned on instead of back",
@@ -35,8 +35,12 @@ ROWS = (
     _embedding("a segment begins where the one before does", r"starts\[v \*", "starts[(v > 0 ? v - 1 : v) *"),
     _embedding("tokens are read without their order", r"grad_out\[order\[at \* order_by0\]", "grad_out[at"),
     _embedding("a row too many of the table", r"entry < vocab \* d", "entry < vocab * d + 1"),
-    _norm("lanes over tokens are not joined", r"(?s)(_rows2\(.*?)total_1 = kp_warp_sum\(total_1\);", r"\1"),
-    _norm("a token too few in the sum of the gain", r"(?s)(_rows3\(.*?)batch < leading", r"\1batch + 1 < leading"),
+    _norm("warps over tokens are not joined", r"total_1 = kp_lines_sum\(sums, total_1\);", ""),
+    _norm("a half of the warps is not joined", r"half = blockDim\.x / 64", "half = blockDim.x / 128"),
+    _norm("a token too few in the sum of the gain", r"(?s)(_columns2\(.*?)batch < leading", r"\1batch + 1 < leading"),
+    _norm("a warp takes tokens of the next one", r"batch = line;", "batch = line / 2;"),
+    _norm("sums of warps are read before they are there", r"(sums\[threadIdx\.x\] = value;\n) *__syncthreads\(\);", r"\1", "T3t"),
+    _norm("a row too many of columns is written", r"if \(line == 0 && row < d\)", "if (line == 0 && row <= d)"),
     _plain("a maximum is not joined", r"highest = kp_row_max\(highest\);", ""),
     _plain("the sum is not rescaled", r"total\[a\] \* factor", "total[a]"),
     _plain("the mean is not rescaled", r"mean\[a\] \* factor", "mean[a]"),
@@ -55,7 +59,7 @@ ROWS = (
     # sums over what an input was broadcast along
     _plain("stretches of a sum are one row short", r"row < end; row \+= lines", "row + 1 < end; row += lines"),
     _plain("a half of a block is not added", r"half = lines / 2; half > 0", "half = lines / 2; half > 1"),
-    _plain("a column of a sum is another's", r"tiles \* lanes \+ lane", "tiles * lanes + (lane ^ 1)"),
+    _plain("a column of a sum is another's", r"column \* x_by2", "(column ^ 1) * x_by2"),
     _race("sums of threads are read before they are there", r"(sums\[threadIdx\.x\] = sum;\n) *__syncthreads\(\);", r"\1"),
     _race("halves of a block are added without a barrier", r"(sums\[threadIdx\.x \+ half[^\n]*\n) *__syncthreads\(\);", r"\1"),
     # soft-cap, sinks and rotary positions

@@ -1,6 +1,6 @@
 """Every generated CUDA text of a gradient compiles with NVRTC without a GPU, within its launch contract, and imports under the real cupy.
 
-On a push each text is compiled for one of four architectures in turn, tiles for all; with ``KERNELPROOF_CUDA_PROFILE`` for all of them.
+On a push each text is compiled for one of four architectures in turn, plain tiles for all; with ``KERNELPROOF_CUDA_PROFILE`` all are.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ TARGETS: list[tuple[str, dict[str, object], str]] = [
     ("feed_forward", {"activation": "gelu_tanh"}, "float32"), ("feed_forward", {"activation": "silu"}, "float64"),
     *(("embedding", {}, dtype) for dtype in ("float32", "float64", "float16", "bfloat16")), ("rotary", {"layout": "halves"}, "float32"),
     ("multi_head_attention", {}, "float16"), ("encoder_block", {"norm": "pre"}, "float32"),
-    # compiled for all architectures: registers are many
+    # the first two are compiled for all architectures: registers are many
     *(("attention", {}, dtype) for dtype in ("float32", "float64")), ("attention", {"sinks": True, "softcap": 2.0}, "float32"),
-    ("attention", {"fully_masked": "mean", "softcap": 2.0, "rotary": "halves"}, "float64"),
+    ("attention", {"fully_masked": "mean", "softcap": 2.0}, "float64"),
 ]
 
 
@@ -43,7 +43,7 @@ def test_every_text_compiles_within_its_contract(phase: str, variant: dict[str, 
     nvrtc, source = neighbour("nvrtc"), cupy_gradient_source(gradient(phase, **variant), dtype)
     found = nvrtc.constants(source, "CUDA", "LAUNCH")
     place = TARGETS.index((phase, variant, dtype)) % len(ARCHITECTURES)
-    tiles = phase == "attention" and "_queries" in source  # the same text inside other phases
+    tiles = phase == "attention" and not variant  # the same text inside other phases
     chosen = ARCHITECTURES if tiles or os.environ.get("KERNELPROOF_CUDA_PROFILE") else ARCHITECTURES[place : place + 1]
     for architecture in chosen:
         ptx = nvrtc.compiled(found["CUDA"], found["LAUNCH"], architecture)

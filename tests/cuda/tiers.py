@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,7 @@ def neighbour(name: str) -> ModuleType:
     return sys.modules[full]
 
 
+@cache
 def source_of(phase: str, dtype: str, kernel: str) -> str:
     """The file that faults are put into; of several widths of a kernel only the first stays."""
     return str(neighbour("targets").TARGETS[kernel].source(phase, dtype))

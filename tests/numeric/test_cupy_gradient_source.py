@@ -36,10 +36,10 @@ TABLES = ("rotary",)
 #: launches of each gradient: what is fused into how many kernels
 LAUNCHES = {
     "embedding": ["embedding_vjp_entries"], "rotary": ["rotary_vjp_entries"], "softmax": ["softmax_vjp_rows"],
-    "layer_norm": ["layer_norm_vjp_rows", "layer_norm_vjp_rows2", "layer_norm_vjp_rows3"],
-    "rms_norm": ["rms_norm_vjp_rows", "rms_norm_vjp_rows2"], "activation": ["activation_vjp_entries"],
+    "layer_norm": ["layer_norm_vjp_rows", "layer_norm_vjp_columns", "layer_norm_vjp_columns2"],
+    "rms_norm": ["rms_norm_vjp_rows", "rms_norm_vjp_columns"], "activation": ["activation_vjp_entries"],
     "attention": ["attention_vjp_queries", "attention_vjp_keys", "attention_vjp_sums"],
-    "feed_forward": ["feed_forward_vjp_rows", "feed_forward_vjp_entries", "feed_forward_vjp_rows2"],
+    "feed_forward": ["feed_forward_vjp_columns", "feed_forward_vjp_entries", "feed_forward_vjp_columns2"],
 }
 
 
@@ -109,6 +109,19 @@ def test_float_kernels_hold_no_double_and_nothing_is_added_atomically(phase: str
             assert not re.search(r"\bdouble\b", text)
             assert all(literal.endswith("f") for literal in literals)
             assert not re.search(r"\b(exp|log|sqrt|sin|cos|tanh|erf)\(", text), "a double function"
+
+
+@pytest.mark.parametrize("phase", ["layer_norm", "rms_norm", "feed_forward", "encoder_block"])
+def test_sums_along_leading_axes_are_read_side_by_side(phase: str) -> None:
+    """No lanes run along tokens; where warps do, the lanes of each read neighbouring entries of a row, or all the same one."""
+    text = constant(printed(phase, (), "float32"), "CUDA")
+    assert not re.search(r"= lane; \w+ < [^;]*\bleading\b", text)
+    columns = re.findall(r"_columns\d*\((?:.*\n)*?}\n", text)
+    assert columns
+    for kernel in columns:
+        (own,) = set(re.findall(r"const long long (\w+) = row;", kernel))
+        reads = re.findall(rf"\w+\[([^\]]*\b{own} \* \w+_by\d+[^\]]*)\]", kernel)
+        assert reads and all(re.search(rf"\b{own} \* \w+_by\d+$", read) for read in reads)
 
 
 def test_intermediates_of_16_bits_are_float32() -> None:
