@@ -71,11 +71,9 @@ class Plan:
         return range(1 + max((trait.step for trait in self.traits.values()), default=0))
 
 
-def plan(program: Program, unbatched: frozenset[str], convert: bool, kept: bool = False) -> Plan:
-    """The plan of a program. ``convert`` says that results are stored in another format than the one computed in; with ``kept`` they are
-    arrays in the format computed in, as what a later step reads.
-    """
-    return _Planner(program, unbatched).plan(convert, kept)
+def plan(program: Program, unbatched: frozenset[str], convert: bool) -> Plan:
+    """The plan of a program. ``convert`` says that results are stored in another format than the one computed in."""
+    return _Planner(program, unbatched).plan(convert)
 
 
 class _Planner:
@@ -89,13 +87,11 @@ class _Planner:
         self._kernels: dict[object, Kernel] = {}
         self._written: set[int] = set()
 
-    def plan(self, convert: bool, kept: bool) -> Plan:
+    def plan(self, convert: bool) -> Plan:
         contracted = {self._origin(ref) for number in self._live for ref in self._outside_operands(number)}
         self._written = {number for number in contracted if self._operations[number].kind not in ("input", *OUTSIDE)}
-        if kept:
-            self._written |= {ref.value for ref in self._outputs if self._operations[ref.value].kind not in ("input", *OUTSIDE)}
         stores = [Store(number) for number in sorted(self._written)]
-        for place, ref in enumerate(() if kept else self._outputs):
+        for place, ref in enumerate(self._outputs):
             if convert or self._operations[ref.value].kind not in OUTSIDE:
                 stores.append(Store(ref.value, place))
         for store in stores:

@@ -2,10 +2,9 @@
 
 What it does: as ``cupy_file``, for a gradient: the signature and the conventions of the NumPy gradient's file, a tuple with one gradient
 for each differentiable input. Where no schedule knows the gradient, its recipe is printed step by step: products are the matrix library's,
-every other sum is a row of a kernel, in one order; attention inside another phase is one step, by tiles of scores (``cuda.inside``). In
-variants that no tiles are for, attention has whole matrices of scores in memory, five at once. Guarantees: as ``cupy_file``; no atomic
-additions; intermediates are float32 or wider, and a gradient of 16 bits is rounded once. Cannot see: the matrix library, as
-``cupy_file``; the order in which CuPy itself adds up what an input of attention was broadcast along.
+every other sum is a row of a kernel, in one order; attention inside another phase is one step, by tiles of scores (``cuda.inside``).
+Guarantees: as ``cupy_file``; no atomic additions; intermediates are float32 or wider, and a gradient of 16 bits is rounded once. Cannot
+see: the matrix library, as ``cupy_file``.
 """
 
 from __future__ import annotations
@@ -25,9 +24,6 @@ from kernelproof.numeric.gradient_recipe import Recipe, recipe
 from kernelproof.numeric.gradient_signature import GRAD_OUT, gradient_signature, vjp_name
 from kernelproof.numeric.signatures import Signature
 from kernelproof.symbolic.phase import Gradient
-
-#: the mask of the convention "mean" is a number in the signature; a kernel reads an indicator
-INDICATOR = "allow = allow != 0"
 
 
 def cupy_gradient_licences(found: Gradient, dtype: str) -> tuple[str, ...]:
@@ -66,24 +62,23 @@ def cupy_gradient_source(found: Gradient, dtype: str) -> str:
 
 
 def _steps(found: Gradient, made: GradientProgram, signature: Signature, dtype: str) -> GradientPlan:
-    """No schedule: one step after the other. Attention's gradients are kept in the format computed in: an input may have been broadcast,
-    and its gradient is summed before it is rounded.
-    """
-    phase, name, kept = found.phase, vjp_name(found.phase), found.phase == "attention"
+    """No schedule: one step after the other. Not attention's: what an input was broadcast along would be rounded before it is summed."""
+    phase, name = found.phase, vjp_name(found.phase)
+    if phase == "attention":
+        raise ValueError(f"printing {name}: no tiles know the variant {dict(found.variant)}")
     chosen, names = _recipe(phase, tuple(found.variant.items())), {made.result.name: GRAD_OUT}
     inside = gradient_inside(found, chosen.program, signature, dtype)
     program, signature = (inside.program, inside.signature) if inside else (chosen.program, signature)
     above, parts = _destinations(found)
     implicit = not made.leading and phase not in FLAT
-    printer = CupyGradientPrinter(name, program, signature, dtype, names, implicit=implicit, kept=kept, destinations=parts)
+    printer = CupyGradientPrinter(name, program, signature, dtype, names, implicit=implicit, destinations=parts)
     outputs = [code.code for code in printer.run()]
-    mean = [INDICATOR] if found.variant.get("fully_masked") == "mean" else []
     before = _prologue(signature, name, dtype, printer.widened)
     sizes = size_lines(program, printer.kernels, before, names)
     ends = [] if parts else named_lines(made, program, outputs, found.variant, "cp")
-    lines = (*mean, *sizes, *above, *printer.lines, *ends)
+    lines = (*sizes, *above, *printer.lines, *ends)
     plan = GradientPlan(
-        tuple(printer.kernels), lines, chosen.licences, frozenset(printer.helpers), printer.widened, rounded=not kept, signature=signature
+        tuple(printer.kernels), lines, chosen.licences, frozenset(printer.helpers), printer.widened, rounded=True, signature=signature
     )
     if inside is None:
         return plan

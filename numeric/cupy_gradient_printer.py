@@ -27,7 +27,7 @@ ASSIGNMENT = re.compile(r"(\w+) = .*[^(]$")
 class CupyGradientPrinter(CupyPrinter, GradientPrinter):
     """Prints a recipe. ``names`` says how inputs are called; with ``implicit`` leading axes may stand in front of all that is batched.
 
-    ``destinations`` take the results, "" for one that is an array of its own; with ``kept`` the results are in the format computed in.
+    ``destinations`` take the results, "" for one that is an array of its own.
     """
 
     def __init__(
@@ -39,12 +39,11 @@ class CupyGradientPrinter(CupyPrinter, GradientPrinter):
         names: Mapping[str, str],
         *,
         implicit: bool = False,
-        kept: bool = False,
         destinations: tuple[str, ...] = (),
     ) -> None:
         GradientPrinter.__init__(self, program, "cp", signature.unbatched, signature.optional, dict(names), implicit)
         self._arrays, self._called = frozenset(signature.arrays), dict(names)
-        self._prepare(function, signature, dtype, destinations, kept)
+        self._prepare(function, signature, dtype, destinations)
 
     @property
     def widened(self) -> tuple[str, ...]:

@@ -30,10 +30,10 @@ class CupyPrinter(ArrayPrinter):
         super().__init__(program, "cp", signature.unbatched, signature.optional)
         self._prepare(phase, signature, dtype, destinations)
 
-    def _prepare(self, phase: str, signature: Signature, dtype: str, destinations: tuple[str, ...], kept: bool = False) -> None:
-        """The plan; with ``kept`` the results are arrays in the format computed in, as what a later step reads."""
+    def _prepare(self, phase: str, signature: Signature, dtype: str, destinations: tuple[str, ...]) -> None:
+        """What the printer and the gradient's have in common: types, plan, and places for what is made."""
         self.types = TYPES[dtype]
-        self.plan = plan(self.program, signature.unbatched, self.types.converts, kept)
+        self.plan = plan(self.program, signature.unbatched, self.types.converts)
         self.kernels: list[KernelText] = []
         self.helpers: set[tuple[str, str]] = set()
         self._phase, self._destinations = phase, destinations
