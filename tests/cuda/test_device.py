@@ -49,3 +49,22 @@ def test_attention_in_tiles_keeps_its_bound_on_the_device(
         given = {name: cupy.asarray(value) if hasattr(value, "shape") else value for name, value in call.options.items()}
         bounds.check(call, cupy.asnumpy(space["attention"](*cases.arguments("attention", call, dtype, cupy), **given)), None)
     assert bounds.total.compared > 0
+
+
+@pytest.mark.parametrize("switched", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("width", [64, 128])
+def test_attention_on_tensor_cores_keeps_its_bound_on_the_device(
+    width: int, dtype: str, switched: bool, cases: ModuleType, cupy: ModuleType, neighbour: Any
+) -> None:
+    """Both kernels; the one by products of warpgroups where the device has them."""
+    if switched and int(cupy.cuda.Device().compute_capability) != 90:
+        pytest.skip("products of warpgroups are of compute capability 9.0")
+    derivation, given = derive("attention", causal_alignment="bottom_right"), neighbour("tensor_cases")
+    space: dict[str, Any] = {}
+    exec(compile(cupy_source(derivation, dtype), "generated", "exec"), space)
+    space["ON_WARPGROUPS"] = switched
+    bounds = cases.Bounds(derivation, dtype, "")
+    for call in itertools.chain(given.calls(cases, dtype, width), given.long(cases, dtype, width)):
+        bounds.check(call, cupy.asnumpy(space["attention"](*cases.arguments("attention", call, dtype, cupy), **call.options)), None)
+    assert bounds.total.compared > 0
