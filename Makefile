@@ -55,7 +55,7 @@ test-cuda: require-g++ .venv-cuda/ready
 # Goes on where it was stopped.
 nightly-cuda: require-g++ .venv-cuda/ready
 	.venv-cuda/bin/python tests/cuda/tiers.py --record build/cuda-tiers.jsonl -o docs/cuda-tiers.md
-	KERNELPROOF_CUDA_PROFILE=standard .venv-cuda/bin/python -m pytest -m cuda tests/cuda/test_property_suite.py tests/cuda/test_tensor_gradients*.py
+	KERNELPROOF_CUDA_PROFILE=standard .venv-cuda/bin/python -m pytest -m cuda tests/cuda
 
 lint: .venv/ready
 	.venv/bin/ruff check --output-format concise .

@@ -156,7 +156,9 @@ class Idioms:
         values: dict[int, Approx],
     ) -> Weighted:
         kept, flushed = self.roles.kept_weight()
-        weights, met = values[weight.value].aligned(weight.axes, flat), values[value.value].aligned(value.axes, full)
+        own = values[value.value]
+        met = Approx(own.value, self.roles.factor(value.value, own.value, own.error, of_product=True)).aligned(value.axes, full)
+        weights = values[weight.value].aligned(weight.axes, flat)
         keys, rise = weights.value.shape[-1], self._rise(self._staging.weights[weight.value])
         shape = np.broadcast_shapes(met.value.shape, (1,) * met.value.ndim)
         lead = np.broadcast_shapes(weights.value.shape[:-1], met.value.shape[:-2])

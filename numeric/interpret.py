@@ -86,7 +86,7 @@ class Interpreter:
         }
         self._on = replace(self.on, rescaled=2.0 * max((1, *self._shifts.values())))
         self._roles = Roles(self._on, program, self._shifts, self.precision, self.only)
-        self._liberties = Liberties(self._on)
+        self._liberties = Liberties(self._on, self._roles.placed())
         self._idioms = Idioms(program, self._roles)
         return self._roles, self._liberties
 

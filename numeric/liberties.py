@@ -47,8 +47,9 @@ class Reach:
 class Liberties:
     """The extra errors of one run. Sums, shifts and floors are kept by the number of their value."""
 
-    def __init__(self, on: Arithmetic) -> None:
-        self.on = on
+    def __init__(self, on: Arithmetic, placed: float = 0.0) -> None:
+        """``placed`` is what a term of a sum of products loses that a factor is put on before its own factors are rounded."""
+        self.on, self._placed = on, placed
         self.reaches: dict[int, Reach] = {}
         #: errors of the maxima that are only shifts
         self.shifts: dict[int, Array] = {}
@@ -89,14 +90,18 @@ class Liberties:
         for place, other in ((0, 1), (1, 0)):
             reach = self._reach(operation, place)
             if reach is not None:
-                error = error + PLACED_FACTOR * self.on.unit * reach.total * (np.abs(args[other]) + errors[other]) + reach.flushed
+                # a power of two moves no digits
+                shift = (np.abs(np.frexp(args[other])[0]) == 0.5) & (errors[other] == 0)
+                lost = PLACED_FACTOR * self.on.unit + np.where(shift | (not reach.of_products), 0, self._placed)
+                error = error + lost * reach.total * (np.abs(args[other]) + errors[other]) + reach.flushed
         return error
 
     def _divisor(self, operation: Operation, value: Array, args: list[Array], errors: list[Array], error: Array) -> Array:
         reach = self._reach(operation, 0)
         if reach is not None:
             room = np.abs(args[1]) - errors[1]
-            placed = PLACED_DIVISOR * self.on.unit * reach.total / np.where(room > 0, room, 1) + reach.flushed
+            lost = PLACED_DIVISOR * self.on.unit + (self._placed if reach.of_products else 0.0)
+            placed = lost * reach.total / np.where(room > 0, room, 1) + reach.flushed
             certain_zero = (args[1] == 0) & (errors[1] == 0)
             error = error + np.where(certain_zero, 0, np.where(room > 0, placed, np.inf))
         if operation.operands[1].value in self.floors:

@@ -175,11 +175,9 @@ def assuming(changes: str) -> Iterator[None]:
 @contextmanager
 def assuming_library(libraries: Iterable[str]) -> Iterator[None]:
     """Within it, what is said of the first of these libraries that has a table of its own is assumed, unless something else was said."""
-    own = next((name for name in libraries if name in OWN), "")
-    if not own or "ulps=" in _ASSUMED.get():
-        yield
-        return
-    with assuming(",".join(filter(None, (f"ulps={own}", LIBRARIES[own].assumes, _ASSUMED.get())))):
+    own, said = next((name for name in libraries if name in OWN), ""), _ASSUMED.get()
+    parts = ("" if "ulps=" in said else f"ulps={own}", LIBRARIES[own].assumes) if own else ()
+    with assuming(",".join(filter(None, (*parts, said)))):
         yield
 
 

@@ -61,6 +61,11 @@ class Roles:
         """The format that a value is in for certain before it is rounded: an input in the output's."""
         return self.precision.format("output") if self.precision and self._kinds[number] == "input" else None
 
+    def placed(self) -> float:
+        """What a factor loses that a number was put on before it was rounded to ``products``, where as an input it loses nothing."""
+        kept, given = self._format("products", "products"), self.precision.format("output") if self.precision else None
+        return kept.unit if kept and given and given.unit >= kept.unit else 0.0
+
     def kept_weight(self) -> tuple[float, float]:
         """What keeping a weight loses where it meets the values: relatively, and absolutely below the smallest normal number."""
         formats = [kept for name in ("probability", "products") if (kept := self._format(name, "exponentials")) is not None]

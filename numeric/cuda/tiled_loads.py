@@ -67,7 +67,12 @@ static __device__ __forceinline__ kp_real kp_added(const T value)
 static __device__ __forceinline__ float kp_of_half(const unsigned short bits)
 {
     const int sized = (bits & 0x7fff) << 13;  // exponent and fraction at their places, 2^112 too small
-    const float size = (bits & 0x7c00) == 0x7c00 ? __int_as_float(0x7f800000 | sized) : __int_as_float(sized) * 5.192296858534828e33f;
+    float size = __int_as_float(sized + 0x38000000);
+    if ((bits & 0x7c00) == 0x7c00) {
+        size = __int_as_float(0x7f800000 | sized);
+    } else if ((bits & 0x7c00) == 0) {  // counted, for a float that small would be read as zero
+        size = (float)(bits & 0x3ff) * 5.9604644775390625e-8f;
+    }
     return bits & 0x8000 ? -size : size;
 }
 

@@ -5,7 +5,8 @@
 // its start until the wait that covers it, and what it read must then still be there, in shared memory and in registers. It is an error to
 // start one on sums that no fence and no product came before, to read what an asynchronous copy brought without kp_proxy_fence after it, to
 // write sums in flight, and for the warps of a group to start different products. Cannot see: how the hardware rounds inside (here: sums in
-// float32 in the order of k), plain stores to shared memory without a proxy fence, other exchanges than that of 128 bytes.
+// float32 in the order of k), plain stores to shared memory without a proxy fence, a fence that came before the registers were written,
+// what a compiler moves (kp_hold does nothing here), other exchanges than that of 128 bytes.
 
 #pragma once
 
@@ -136,6 +137,21 @@ inline void touch(const Product& product, int warp, int lane)
 
 constexpr uint32_t in_flight = 0xffffabcd;
 
+// Whether the sums are as the product left them when it started.
+KP_UNSEEN inline void untouched(const Product& product)
+{
+    for (int lane = 0; lane < lanes; ++lane) {
+        for (size_t at = 0; at < product.value[lane].size(); ++at) {
+            uint32_t found;
+            std::memcpy(&found, product.sums[lane] + at, sizeof found);
+            if (found != in_flight) {
+                report("sums in flight were written");
+                return;
+            }
+        }
+    }
+}
+
 template <int MANTISSA, int BIAS>
 KP_UNSEEN void start_product(Warp& warp, long line)
 {
@@ -172,6 +188,9 @@ KP_UNSEEN void start_product(Warp& warp, long line)
     const Product* before = nullptr;
     for (const Product& other : mine.pending) {
         before = other.sums[0] == product.sums[0] ? &other : before;
+    }
+    if (before != nullptr) {
+        untouched(*before);
     }
     if (before == nullptr && mine.fences == 0) {
         report("a product on registers that no kp_wgmma_fence came before");
@@ -217,6 +236,7 @@ KP_UNSEEN inline void finish_products(Warp& warp, long pending)
                 }
             }
         }
+        untouched(product);
         if (factors(product, number) != product.read) {
             report("shared memory was written before the product that reads it was waited for");
         }

@@ -27,7 +27,8 @@ import numpy as np
 HERE = Path(__file__).parent
 GUARD = 4096
 KERNELS = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(')
-WIDE = re.compile(r"\bdouble\b")
+#: but for a mask's, which are read as numbers of double whatever is computed in
+WIDE = re.compile(r"(?<!static_cast<const )\bdouble\b")
 #: what g++ and the program are told, by sanitizer; "" has none
 SANITIZERS = {
     "": ((), {}),

@@ -113,6 +113,7 @@ def test_cupy_hands_the_architecture_on(neighbour: Any, cupy: ModuleType, monkey
     nvrtc = neighbour("nvrtc")
     text = nvrtc.constants(cupy_source(derive("attention"), "float16"), "WARPGROUP_CUDA")["WARPGROUP_CUDA"]
     monkeypatch.setattr(compiler, "_get_arch_for_options_for_nvrtc", lambda arch=None: (f"-arch=sm_{arch}", "cubin"))
+    assert compiler._preprocess("", ("-std=c++17", "-arch=sm_90a", "-ftz=true"), "90", "nvrtc"), "what CuPy does first, with compute_90 behind"
     made, _ = compiler.compile_using_nvrtc(text, options=("-std=c++17", "-arch=sm_90a", *nvrtc.includes()), arch="90")
     assert made
     with pytest.raises(compiler.CompileException, match="wgmma"):
@@ -210,6 +211,12 @@ FAULTY = {
     "a factor written in flight": (
         "kp_wgmma_fence(); kp_wgmma_values(c, left, B, 0); left[1] = 7; kp_wgmma_commit(); kp_wgmma_wait<0>();",
         "of a left factor was written",
+    ),
+    "sums written in flight": (
+        "kp_wgmma_fence(); START c[3][1] = 0; kp_wgmma_commit(); kp_wgmma_wait<0>();", "sums in flight were written",
+    ),
+    "sums written between two products": (
+        "kp_wgmma_fence(); START c[3][1] = 0; START kp_wgmma_commit(); kp_wgmma_wait<0>();", "sums in flight were written",
     ),
     "another exchange": ("kp_wgmma_fence(); kp_wgmma_scores(c, A, B & ~(3ull << 62), 0);", "another exchange"),
     "outside": ("kp_wgmma_fence(); kp_wgmma_scores(c, A, B + 2048, 0);", "reads outside shared memory"),

@@ -87,6 +87,9 @@ def _masked(make: Maker) -> Iterator[Any]:
     for mask in (nothing, make.draw.choice(m), make.draw.choice(1, m), make.draw.choice(n, 1), _added(make, n, m)):
         yield make.call(tensors, mask=mask, causal=mask.ndim == 2, scale=0.75)
     yield make.call(tensors, mask=_added(make, n, m).astype(np.float32), scale=-0.5)
+    # below the least normal float16, and of some weight beside scores of 0
+    still = {**tensors, "q": np.zeros_like(tensors["q"])}
+    yield make.call(still, mask=(np.random.default_rng(5).integers(-1023, 1024, (n, m)) * 2.0**-24).astype(np.float16))
     yield make.call(tensors, mask=wide if make.draw.dtype == "float64" else np.maximum(wide, -2.9e38))
     # every second row and third key of a larger mask, backwards
     yield make.call(tensors, mask=make.draw.choice(2 * n, 3 * m)[::-2, ::3], causal=True)
