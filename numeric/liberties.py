@@ -90,9 +90,7 @@ class Liberties:
         for place, other in ((0, 1), (1, 0)):
             reach = self._reach(operation, place)
             if reach is not None:
-                # a power of two moves no digits
-                shift = (np.abs(np.frexp(args[other])[0]) == 0.5) & (errors[other] == 0)
-                lost = PLACED_FACTOR * self.on.unit + np.where(shift | (not reach.of_products), 0, self._placed)
+                lost = PLACED_FACTOR * self.on.unit + (self._placed if reach.of_products else 0.0)
                 error = error + lost * reach.total * (np.abs(args[other]) + errors[other]) + reach.flushed
         return error
 

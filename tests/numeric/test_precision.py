@@ -166,3 +166,26 @@ def test_what_is_assumed_of_cupy_gives_way_to_what_is_said() -> None:
         assert assumed_precision("float32").flushes and assumed_precision("float32").ulps == "cupy"
     with assuming("subnormals=kept"), assuming_library(("cupy",)):
         assert not assumed_precision("float32").flushes
+
+
+def test_a_factor_that_a_scale_is_put_on_loses_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel may round scale·q to 16 bits, where q itself loses nothing: one u of each score's terms, through a difference of weights."""
+    q, k = np.full((1, 32), 1.0), np.stack([np.full(32, 1 / 64), np.zeros(32)])
+    tensors = {name: part.astype(np.float16) for name, part in {"q": q, "k": k, "v": np.array([[1.0], [-1.0]])}.items()}
+    precision = read_precision("products=float16,probability=float32,intermediate=float32", "float16")
+    found = reference("attention", {}, tensors, {}, "float16", precision=precision).error
+    monkeypatch.setattr(Roles, "placed", lambda self: 0.0)
+    without = reference("attention", {}, tensors, {}, "float16", precision=precision).error
+    score = 0.5 / np.sqrt(32)
+    assert (found >= without + 0.9 * 2.0**-11 * score / 2).all()
+
+
+def test_values_are_rounded_to_products_too() -> None:
+    """Weights of scores 0: what is lost of the values alone is u·mean|v|, beside as much of the weights."""
+    tensors = {"q": np.zeros((1, 4)), "k": np.zeros((8, 4)), "v": np.resize([1.0, -1.0], (8, 1))}
+    tensors = {name: part.astype(np.float32) for name, part in tensors.items()}
+    plain, coarse = (
+        reference("attention", {}, tensors, {}, "float32", precision=read_precision(f"weights=normalised,{text}", "float32")).error
+        for text in ("probability=bfloat16", "products=bfloat16")
+    )
+    assert (coarse >= plain + 2.0**-8 * 0.99).all()
