@@ -113,7 +113,7 @@ def test_cupy_hands_the_architecture_on(neighbour: Any, cupy: ModuleType, monkey
     nvrtc = neighbour("nvrtc")
     text = nvrtc.constants(cupy_source(derive("attention"), "float16"), "WARPGROUP_CUDA")["WARPGROUP_CUDA"]
     monkeypatch.setattr(compiler, "_get_arch_for_options_for_nvrtc", lambda arch=None: (f"-arch=sm_{arch}", "cubin"))
-    assert compiler._preprocess("", ("-std=c++17", "-arch=sm_90a", "-ftz=true"), "90", "nvrtc"), "what CuPy does first, with compute_90 behind"
+    assert compiler._preprocess("", ("-std=c++17", "-arch=sm_90a", "-ftz=true"), "90", "nvrtc"), "CuPy does so first, compute_90 behind"
     made, _ = compiler.compile_using_nvrtc(text, options=("-std=c++17", "-arch=sm_90a", *nvrtc.includes()), arch="90")
     assert made
     with pytest.raises(compiler.CompileException, match="wgmma"):
