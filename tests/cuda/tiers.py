@@ -26,6 +26,8 @@ from types import ModuleType
 
 import numpy as np
 
+from kernelproof.numeric.kept_kernels import SOURCES
+
 HERE = Path(__file__).parent
 TIERS = ("T0", "T1", "T2", "T3a", "T3t")
 ARCHITECTURES = ("sm_80", "sm_90", "sm_90a", "sm_100")
@@ -134,8 +136,8 @@ def rows(tiers: Tiers, only: str, record: Path, told: Callable[[str], None]) -> 
 
 
 def digest_of(source: str) -> str:
-    """Of a file and of all that judges it here."""
-    digest = hashlib.sha256(source.encode())
+    """Of a file and of all that judges it: what stands here, and the bounds."""
+    digest = hashlib.sha256(source.encode() + SOURCES.encode())
     for path in sorted((*HERE.glob("*.h"), *HERE.glob("*cases.py"), *HERE.glob("*.golden"), *(HERE / f"{name}.py" for name in JUDGES))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
