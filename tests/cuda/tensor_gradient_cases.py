@@ -80,3 +80,7 @@ def few(cases: Any, dtype: str, width: int) -> Iterator[Any]:
         # scores of different sizes from key to key, so that the maximum moves and tiles count
         given = {"q": draw(*of_queries, scale=2.0), "k": draw(*of_keys), "v": draw(*of_keys), "grad_out": draw(*of_queries)}
         yield cases.Call(given, {"causal": causal})
+    # the second tile's scores are larger by 3: what was summed before it counts less, and is no longer alone
+    rising = np.where(np.arange(100) < 64, 0.0, 1.5)[None, :, None] * np.ones((1, 1, width))
+    given = {"q": draw.exact(np.full((1, 20, width), 0.25)), "k": draw.exact(rising), "v": draw(1, 100, width)}
+    yield cases.Call({**given, "grad_out": draw(1, 20, width)}, {"scale": 0.125})
