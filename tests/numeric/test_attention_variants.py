@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernelproof.numeric.cupy_file import cupy_source
 from kernelproof.numeric.kernel import generate
 from kernelproof.numeric.validation import validate
-from kernelproof.symbolic.errors import InputError
-from kernelproof.symbolic.registry import phase, variants_of
+from kernelproof.symbolic.registry import derive, phase, variants_of
 
 SAMPLES = [variant for variant in variants_of("attention") if variant]
 TOGETHER: list[dict[str, object]] = [
@@ -154,12 +154,11 @@ def test_no_heads_and_no_members_of_a_group() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_cuda_refuses_what_it_does_not_have_in_one_line(dtype: str) -> None:
-    """Rotary positions: what is turned would be rounded to 16 bits before it meets a key."""
-    told = r"generating attention for cupy with rotary=halves: not built yet in this version; leave it out"
-    with pytest.raises(InputError, match=told) as raised:
-        generate("attention", backend="cupy", dtype=dtype, rotary="halves")
-    assert "\n" not in str(raised.value)
+def test_what_is_turned_stays_in_the_format_computed_in(dtype: str) -> None:
+    """Rotary positions on CuPy: rounded to 16 bits before they meet a key, queries would lose what the bound does not allow."""
+    source = cupy_source(derive("attention", rotary="halves"), dtype)
+    assert "attention.rotary" in source and "typedef float kp_asked;" in source
+    assert "typedef float kp_asked;" not in cupy_source(derive("attention", window=3), dtype)
 
 
 def test_the_default_kernel_has_no_trace_of_the_variants() -> None:
