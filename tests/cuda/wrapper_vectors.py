@@ -27,6 +27,21 @@ FIXTURE = Path(__file__).with_name("wrapper_vectors.json")
 #: compute capability 9.0 alone
 WARPGROUP = frozenset({"kp_wgmma_scores", "kp_wgmma_values64", "kp_wgmma_values128"})
 
+
+def _values(columns: int) -> tuple[int, int, int, str]:
+    """A row of BODIES: a product of weights in registers with values of so many columns."""
+    return 128, 25600, columns // 2, f"""
+        LAID(64, 128)
+        float c[{columns // 8}][4];
+        unsigned a[4];
+        for (int at = 0; at < 4; ++at) a[at] = in[threadIdx.x * 4 + at];
+        kp_wgmma_fence();
+        kp_wgmma_values(c, a, MATRIX(2048, 8192), 0);
+        kp_wgmma_commit();
+        kp_wgmma_wait<0>();
+        for (int at = 0; at < {columns // 2}; ++at) out[at] = __float_as_uint(c[at / 4][at % 4]);"""
+
+
 #: by wrapper: threads, bytes of shared memory, words that a thread stores, the body; `in` are 32-bit words, `out` is a thread's own place
 BODIES: dict[str, tuple[int, int, int, str]] = {
     "kp_mma_m16n8k16": (32, 0, 4, """
@@ -71,26 +86,8 @@ BODIES: dict[str, tuple[int, int, int, str]] = {
         kp_wgmma_commit();
         kp_wgmma_wait<0>();
         for (int at = 0; at < 64; ++at) out[at] = __float_as_uint(c[at / 4][at % 4]);"""),
-    "kp_wgmma_values64": (128, 25600, 32, """
-        LAID(64, 128)
-        float c[8][4];
-        unsigned a[4];
-        for (int at = 0; at < 4; ++at) a[at] = in[threadIdx.x * 4 + at];
-        kp_wgmma_fence();
-        kp_wgmma_values(c, a, MATRIX(2048, 8192), 0);
-        kp_wgmma_commit();
-        kp_wgmma_wait<0>();
-        for (int at = 0; at < 32; ++at) out[at] = __float_as_uint(c[at / 4][at % 4]);"""),
-    "kp_wgmma_values128": (128, 25600, 64, """
-        LAID(64, 128)
-        float c[16][4];
-        unsigned a[4];
-        for (int at = 0; at < 4; ++at) a[at] = in[threadIdx.x * 4 + at];
-        kp_wgmma_fence();
-        kp_wgmma_values(c, a, MATRIX(2048, 8192), 0);
-        kp_wgmma_commit();
-        kp_wgmma_wait<0>();
-        for (int at = 0; at < 64; ++at) out[at] = __float_as_uint(c[at / 4][at % 4]);"""),
+    "kp_wgmma_values64": _values(64),
+    "kp_wgmma_values128": _values(128),
 }
 #: 24 KiB of the input as they are, from a multiple of 1024 bytes on; a descriptor of a place among them
 HEAD = r"""
