@@ -42,34 +42,51 @@ def _power(arguments: argparse.Namespace) -> int:
 def _speed(arguments: argparse.Namespace) -> int:
     from kernelproof.reports.progress import Steps
     from kernelproof.reports.speed import measuring
+    from kernelproof.reports.speed.cuda.run import OnGpu
     from kernelproof.reports.speed.machine import machine
     from kernelproof.reports.speed.model import Row, Table
     from kernelproof.reports.speed.rivals import check_rivals
     from kernelproof.reports.speed.tables import head, text_table
     from kernelproof.reports.speed.workloads import chosen
 
-    workloads = chosen(arguments.phases)
-    rivals = check_rivals(arguments.against or ())
+    names = arguments.against or ()
+    rivals = check_rivals(names)
+    workloads = chosen(arguments.phases) if rivals else []
+    gpu = OnGpu(arguments.phases, names, alone=not rivals)
     if arguments.json is not None:
         require_writable(arguments.json, "the measurements")
     rows: list[Row] = []
+
+    def table(complete: bool) -> Table:
+        return Table({**machine(), **gpu.note()}, tuple(rows), complete, gpu.table(complete))
+
     complete = True
-    with Steps(len(workloads), shown=True) as steps:
+    with Steps(len(workloads) + len(gpu.workloads), shown=True) as steps:
         bench = measuring.Bench(rivals, say=steps.detail)
         try:
             for workload in workloads:
                 steps.start(workload.name)
                 rows.append(bench.row(workload))
+            for on_gpu in gpu.workloads:
+                steps.start(on_gpu.name)
+                gpu.measure(on_gpu, steps.detail)
+                if arguments.json is not None:  # a device that hangs ends the process, and with it what is not written
+                    write(arguments.json, table(False).to_json())
         except KeyboardInterrupt:
             steps.interrupt()
             complete = False
-    table = Table(machine(), tuple(rows), complete)
+    found = table(complete)
     if arguments.json is not None:
-        write(arguments.json, table.to_json())
-    print("\n".join((*head(table), "", text_table(table))))
+        write(arguments.json, found.to_json())
+    if rivals:
+        print("\n".join((*head(found), "", text_table(found))))
+    if found.cuda is not None:
+        from kernelproof.reports.speed.cuda.tables import text_table as gpu_table
+
+        print("\n" * bool(rivals) + gpu_table(found.cuda))
     if not complete:
         return INTERRUPTED
-    return 0 if table.ok else 1
+    return 0 if found.ok else 1
 
 
 def _tune(arguments: argparse.Namespace) -> int:

@@ -209,6 +209,7 @@ def _bench(commands: Commands) -> None:
         "measure the generated kernels: their speed against others, block sizes (--tune), or what the properties are worth (--power)",
         "",
         "attention --against numpy,torch,products --json speed.json",
+        "attention --against flash,cudnn,gemm      on a GPU, and nothing on the CPU",
         "feed_forward layer_norm.vjp",
         "attention --tune",
         "softmax --power --json power.json",
@@ -218,7 +219,9 @@ def _bench(commands: Commands) -> None:
         "--against",
         type=_names,
         metavar="A,B,…",
-        help="what to compare with: numpy (the textbook), torch, onnxruntime, products (the same machine's bare products); default: all",
+        help="what to compare with: numpy (the textbook), torch, onnxruntime, products (the same machine's bare products); and on a GPU, "
+        "whose rows of attention, layer_norm and positional are measured beside: flash, cudnn (PyTorch's SDPA held to either), compile "
+        "(torch.compile), cupy (the textbook), gemm, copy (the device's own rates); default: all, those of a GPU where there is one",
     )
     parser.add_argument(
         "--power",

@@ -24,7 +24,6 @@ from kernelproof.reports.speed.rivals import NotThere, Rival, build
 from kernelproof.reports.speed.workloads import Inputs, Workload, inputs_of
 from kernelproof.symbolic.errors import InputError
 
-DTYPE = "float32"
 #: results of a rival may differ by so much of the largest entry; it only shows that the same function is compared
 ALIKE = 2.0**-6
 Generate = Callable[..., Kernel]
@@ -56,7 +55,7 @@ class Bench:
         )
         self.say(f"{workload.name}: generating")
         try:
-            kernel = self.generate(workload.phase, dtype=DTYPE, vjp=workload.vjp, **workload.variant)
+            kernel = self.generate(workload.phase, dtype=workload.dtype, vjp=workload.vjp, **workload.variant)
         except InputError as error:
             return replace(plain, error=str(error))
         plain = replace(plain, kernel=hashlib.sha256(kernel.source.encode()).hexdigest()[:12], tuned=dict(tuned(workload.kind)))
@@ -81,23 +80,9 @@ class Bench:
 
     def _comparison(self, workload: Workload, kernel: Kernel, inputs: Inputs, result: Any, name: str) -> Comparison:
         self.say(f"{workload.name}: against {name}")
-        target = workload.targets.get(name)
-        try:
-            rival = self.build(name, workload, inputs)
-        except NotThere as reason:
-            return Comparison(name, NOT_THERE, str(reason), target=target)
-        except Exception as error:
-            return Comparison(name, FAILED, f"{type(error).__name__}: {error}".splitlines()[0][:200], target=target)
-        try:
-            if rival.result is not None and (apart := _apart(result, rival.result(rival.call()))) > ALIKE:
-                return Comparison(name, DIFFERS, f"{rival.what}: its result is {apart:.2g} of the largest entry away", target=target)
-            pair = self.pairing(lambda: kernel(*inputs.arguments, **inputs.options), rival.call, self.effort)
-        except (MemoryError, RuntimeError, ValueError, TypeError) as error:
-            return Comparison(name, FAILED, f"{rival.what}: {type(error).__name__}: {error}".splitlines()[0][:200], target=target)
-        low, high = pair.quartiles
-        return Comparison(
-            name, MEASURED, rival.what, pair.ratio, low, high, len(pair.ours),
-            statistics.median(pair.ours), statistics.median(pair.theirs), target,
+        return compared(
+            name, workload.targets.get(name), lambda: self.build(name, workload, inputs), result,
+            lambda theirs: self.pairing(lambda: kernel(*inputs.arguments, **inputs.options), theirs, self.effort),
         )
 
     def _memory(self, workload: Workload, plain: Row) -> Row:
@@ -120,6 +105,29 @@ class Bench:
         if found["check"] == BEYOND:
             return replace(plain, status=WRONG, error=f"beyond its bound: {found['how']}", **check_words)
         return replace(plain, status=MEASURED, seconds=found["seconds"], comparisons=left_out, aims=aims, **check_words)
+
+
+def compared(
+    name: str, target: float | None, make: Callable[[], Rival], result: Any, pair_with: Callable[[Callable[[], object]], Pair]
+) -> Comparison:
+    """Our kernel, which gave ``result``, against a rival: built, looked at, timed. What goes wrong is a status with its reason."""
+    try:
+        rival = make()
+    except NotThere as reason:
+        return Comparison(name, NOT_THERE, str(reason), target=target)
+    except Exception as error:
+        return Comparison(name, FAILED, f"{type(error).__name__}: {error}".splitlines()[0][:200], target=target)
+    try:
+        if rival.result is not None and (apart := _apart(result, rival.result(rival.call()))) > ALIKE:
+            return Comparison(name, DIFFERS, f"{rival.what}: its result is {apart:.2g} of the largest entry away", target=target)
+        pair = pair_with(rival.call).scaled(rival.scale)
+    except (MemoryError, RuntimeError, ValueError, TypeError) as error:
+        return Comparison(name, FAILED, f"{rival.what}: {type(error).__name__}: {error}".splitlines()[0][:200], target=target)
+    low, high = pair.quartiles
+    return Comparison(
+        name, MEASURED, rival.what, pair.ratio, low, high, len(pair.ours),
+        statistics.median(pair.ours), statistics.median(pair.theirs), target,
+    )
 
 
 def _apart(ours: Any, theirs: Any) -> float:

@@ -83,7 +83,6 @@ def _resident(field: str) -> int | None:
 def main() -> int:
     """Read a workload, measure, write."""
     from kernelproof.reports.speed.checking import check
-    from kernelproof.reports.speed.measuring import DTYPE
     from kernelproof.reports.speed.rivals import build
     from kernelproof.reports.speed.workloads import inputs_of
 
@@ -99,7 +98,7 @@ def main() -> int:
         return 0
     from kernelproof.numeric.kernel import generate
 
-    kernel = generate(workload.phase, dtype=DTYPE, vjp=workload.vjp, **dict(told["workload"]["variant"]))
+    kernel = generate(workload.phase, dtype=workload.dtype, vjp=workload.vjp, **dict(told["workload"]["variant"]))
     kernel(*small.arguments, **small.options)
 
     def call() -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,11 @@ class Row:
     worst_error_over_bound: float | None = None
     seconds: float | None = None
     error: str = ""
+    dtype: str = "float32"
+    #: constants of the kernel's file that were set otherwise than generated
+    constants: Mapping[str, object] = field(default_factory=dict)
+    #: operations and bytes of the work, seconds of the call's host code, where the row is one of a GPU
+    figures: Mapping[str, float] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     aims: tuple[Aim, ...] = ()
 
@@ -91,16 +96,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A run: the machine it was made on, and its rows. ``complete`` is false where it was interrupted."""
+    """A run: the machine it was made on, and its rows. ``complete`` is false where it was interrupted.
+
+    ``cuda`` are the rows of a GPU, with what is to be known of it as their machine.
+    """
 
     machine: Mapping[str, Any]
     rows: tuple[Row, ...]
     complete: bool = True
+    cuda: Table | None = None
 
     @property
     def ok(self) -> bool:
         """Whether something was measured, and no kernel or rival was wrong."""
-        return any(row.status == MEASURED for row in self.rows) and all(row.status != WRONG for row in self.rows)
+        rows = (*self.rows, *(self.cuda.rows if self.cuda else ()))
+        return any(row.status == MEASURED for row in rows) and all(row.status != WRONG for row in rows)
 
     def counted(self) -> tuple[int, int]:
         """How many targets were met, and how many were missed."""
@@ -110,14 +120,17 @@ class Table:
 
     def to_json(self) -> str:
         """Strict JSON; verdicts are written out, and read again from their numbers."""
+        data = {"format": FORMAT, **self._data(), **({"cuda": self.cuda._data()} if self.cuda else {})}
+        return json.dumps(_strict(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def _data(self) -> dict[str, Any]:
         rows = []
         for row in self.rows:
             data = asdict(row)
             data["comparisons"] = [{**asdict(one), "verdict": one.verdict} for one in row.comparisons]
             data["aims"] = [{**asdict(one), "verdict": one.verdict} for one in row.aims]
             rows.append(data)
-        data = {"format": FORMAT, "machine": dict(self.machine), "complete": self.complete, "rows": rows}
-        return json.dumps(_strict(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return {"machine": dict(self.machine), "complete": self.complete, "rows": rows}
 
 
 def _strict(value: Any) -> Any:
@@ -141,9 +154,13 @@ def read_table(path: Path) -> Table:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{doing}: expected the format {FORMAT!r}; give a file that 'kernelproof bench --json' wrote")
     try:
-        return Table(data["machine"], tuple(_row(row) for row in data["rows"]), data["complete"])
+        return replace(_table(data), cuda=_table(data["cuda"]) if "cuda" in data else None)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{doing}: a field is missing or unknown ({error}); measure again with 'kernelproof bench --json'") from None
+
+
+def _table(data: Mapping[str, Any]) -> Table:
+    return Table(data["machine"], tuple(_row(row) for row in data["rows"]), data["complete"])
 
 
 def _row(data: Mapping[str, Any]) -> Row:

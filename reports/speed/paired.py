@@ -53,6 +53,10 @@ class Pair:
         """The first and third quartile of the ratios."""
         return quartiles(self.ratios)
 
+    def scaled(self, scale: float) -> Pair:
+        """The same with the other side's times so many times as long."""
+        return self if scale == 1 else Pair(self.ours, tuple(scale * seconds for seconds in self.theirs))
+
 
 def quartiles(values: tuple[float, ...]) -> tuple[float, float]:
     """First and third quartile, ends included; of one value, that value twice."""

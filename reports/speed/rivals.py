@@ -19,23 +19,30 @@ from kernelproof.symbolic.errors import InputError
 
 @dataclass(frozen=True)
 class Rival:
-    """What is called, and the call. ``result`` makes NumPy arrays of what the call gives; None where the call computes something else."""
+    """What is called, and the call. ``result`` makes NumPy arrays of what the call gives; None where the call computes something else.
+
+    ``scale`` is what the time of a call is multiplied by, where the call does another amount of work.
+    """
 
     what: str
     call: Callable[[], Any]
     result: Callable[[Any], Any] | None = None
+    scale: float = 1.0
 
 
 Builder = Callable[[Workload, Inputs], Rival]
+CPU, CUDA = "cpu", "cuda"
 
 
 @dataclass(frozen=True)
 class RivalRow:
-    """A rival: its title in tables, the module that builds it, the packages it needs."""
+    """A rival: its title in tables, the module that builds it, the packages it needs, where it runs, the table of its builders."""
 
     title: str
     module: str
     packages: tuple[str, ...] = ()
+    place: str = CPU
+    builders: str = "BUILDERS"
 
 
 RIVALS: Mapping[str, RivalRow] = {
@@ -43,6 +50,12 @@ RIVALS: Mapping[str, RivalRow] = {
     "torch": RivalRow("PyTorch", "with_torch", ("torch",)),
     "onnxruntime": RivalRow("ONNX Runtime", "with_onnxruntime", ("onnx", "onnxruntime")),
     "products": RivalRow("bare products", "products"),
+    "flash": RivalRow("SDPA FLASH", "cuda.with_torch", ("torch",), CUDA, "FLASH"),
+    "cudnn": RivalRow("SDPA CUDNN", "cuda.with_torch", ("torch",), CUDA, "CUDNN"),
+    "compile": RivalRow("torch.compile", "cuda.with_torch", ("torch",), CUDA, "COMPILED"),
+    "cupy": RivalRow("textbook CuPy", "cuda.with_cupy", ("cupy",), CUDA),
+    "gemm": RivalRow("matrix product", "cuda.with_torch", ("torch",), CUDA, "PRODUCT"),
+    "copy": RivalRow("copy", "cuda.with_cupy", ("cupy",), CUDA, "COPY"),
 }
 
 
@@ -50,12 +63,12 @@ class NotThere(Exception):
     """A rival that cannot be timed on this work; the text says why."""
 
 
-def check_rivals(names: Sequence[str]) -> list[str]:
-    """The names, all where none is given; InputError for an unknown one."""
+def check_rivals(names: Sequence[str], place: str = CPU) -> list[str]:
+    """Those of the names that run in this place, all of them where no name is given; InputError for an unknown one."""
     for name in names:
         if name not in RIVALS:
             raise InputError(f"bench --against {name}: there is no such rival; expected names out of {','.join(RIVALS)}")
-    return [name for name in RIVALS if not names or name in names]
+    return [name for name, row in RIVALS.items() if row.place == place and (not names or name in names)]
 
 
 def missing_packages(name: str) -> list[str]:
@@ -69,7 +82,8 @@ def build(name: str, workload: Workload, inputs: Inputs) -> Rival:
         raise NotThere(f"not installed: {', '.join(missing)}")
     if name in workload.without:
         raise NotThere(f"left out: {workload.without[name]}")
-    builders: Mapping[str, Builder] = import_module(f"kernelproof.reports.speed.{RIVALS[name].module}").BUILDERS
+    row = RIVALS[name]
+    builders: Mapping[str, Builder] = getattr(import_module(f"kernelproof.reports.speed.{row.module}"), row.builders)
     if workload.kind not in builders:
         raise NotThere("has no such function")
     return builders[workload.kind](workload, inputs)

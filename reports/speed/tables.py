@@ -21,7 +21,7 @@ BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 SIGNS = {MET: "met", MISSED: "missed", "": ""}
 
 
-def _ratio(one: Comparison | None, spread: bool = False) -> str:
+def ratio_text(one: Comparison | None, spread: bool = False) -> str:
     """1.23, with quartiles, target and verdict; – where there is no number."""
     if one is None:
         return ""
@@ -30,10 +30,11 @@ def _ratio(one: Comparison | None, spread: bool = False) -> str:
     text = f"{one.ratio:.2f}"
     if spread and one.low is not None and one.high is not None:
         text += f" ({one.low:.2f}–{one.high:.2f})"
-    return text + (f" ≤ {one.target:g} {SIGNS[one.verdict]}" if one.target is not None else "")
+    return text + (f" ≤ {one.target:.4g} {SIGNS[one.verdict]}" if one.target is not None else "")
 
 
-def _time(seconds: float | None) -> str:
+def time_text(seconds: float | None) -> str:
+    """In the unit that fits; nothing where there is no time."""
     if seconds is None:
         return ""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"
@@ -47,7 +48,7 @@ def rivals_of(table: Table) -> list[str]:
 def _cells(row: Row, rivals: Sequence[str], spread: bool) -> list[str]:
     if row.status != MEASURED:
         return [row.name, row.kernel, "", row.status, *([""] * (len(rivals) - 1))]
-    return [row.name, row.kernel, _time(row.seconds), *(_ratio(row.comparison(name), spread) for name in rivals)]
+    return [row.name, row.kernel, time_text(row.seconds), *(ratio_text(row.comparison(name), spread) for name in rivals)]
 
 
 def text_table(table: Table) -> str:
@@ -70,7 +71,7 @@ def remarks(table: Table) -> list[str]:
         for one in row.comparisons:
             if one.verdict == MISSED:
                 floor = f", floor {one.floor:.2f}" if one.floor is not None else ""
-                found.append(f"{row.name}: {one.ratio:.2f} of {RIVALS[one.rival].title} misses {one.target:g}{floor}: {one.cause}")
+                found.append(f"{row.name}: {one.ratio:.2f} of {RIVALS[one.rival].title} misses {one.target:.4g}{floor}: {one.cause}")
     return found + _absent(table)
 
 
@@ -110,6 +111,7 @@ def head(table: Table) -> list[str]:
         f"Versions: {versions}{missing}.",
         *([f"Set: {_settings(table)}."] if found.get("settings") else []),
         *([NARROW_PRODUCTS] if narrow_products(found) else []),
+        *([f"Rows of a GPU: not run: {found['cuda']}."] if found.get("cuda") else []),
     ]
 
 
@@ -137,14 +139,14 @@ def markdown(table: Table, plot: str = "") -> str:
     rivals = rivals_of(table)
     headers = ["work", "kernel", "time", *(RIVALS[name].title for name in rivals)]
     body = tabulate([_cells(row, rivals, True) for row in table.rows], headers=headers, tablefmt="github", disable_numparse=True)
-    lines = ["# Speed", "", "Written by a command, see the end for how to make it anew.", "", *_list(head(table)), "", HOW, "", body, ""]
+    lines = ["# Speed", "", "Written by a command, see the end for how to make it anew.", "", *listed(head(table)), "", HOW, "", body, ""]
     if plot:
         lines += [f"![Ratios of time to each rival, with targets]({plot})", ""]
-    lines += ["## Targets missed, aims beside time, and what is not there", "", *_list(remarks(table)), "", f"{summary(table)}.", ""]
+    lines += ["## Targets missed, aims beside time, and what is not there", "", *listed(remarks(table)), "", f"{summary(table)}.", ""]
     absent = [workload.name for workload in WORKLOADS if workload.name not in {row.name for row in table.rows}]
     if absent:
         lines += [f"Rows of the benchmark that are not in this measurement: {'; '.join(absent)}.", ""]
-    lines += ["## How each kernel was checked before it was timed", "", *_list(_checks(table)), ""]
+    lines += ["## How each kernel was checked before it was timed", "", *listed(checks(table)), ""]
     files = f"docs/{plot.removesuffix('.png') or 'speed'}"
     lines += [
         "## Anew", "", "```sh", f"{_settings(table)} kernelproof bench --json {files}.json".strip(),
@@ -159,11 +161,13 @@ def _readme(files: str) -> str:
     return " --readme README.md" if files == "docs/speed" else ""
 
 
-def _list(lines: Sequence[str]) -> list[str]:
+def listed(lines: Sequence[str]) -> list[str]:
+    """A list in Markdown."""
     return [f"- {line}" for line in lines] or ["- nothing"]
 
 
-def _checks(table: Table) -> list[str]:
+def checks(table: Table) -> list[str]:
+    """How each kernel was checked, and how close it came."""
     said = []
     for row in table.rows:
         if row.checked:
@@ -179,10 +183,10 @@ def readme_block(table: Table) -> str:
     for row in table.rows:
         aimed = any(one.target is not None for one in row.comparisons)
         if row.status == MEASURED and aimed:
-            rows.append([row.name, _time(row.seconds), *(_ratio(row.comparison(name)) for name in rivals)])
+            rows.append([row.name, time_text(row.seconds), *(ratio_text(row.comparison(name)) for name in rivals)])
         elif row.status == MEASURED and row.aims:
             said = "; ".join(f"{aim.name} {aim.value:.3g} ≤ {aim.target:.3g} {SIGNS[aim.verdict]}" for aim in row.aims)
-            rows.append([row.name, _time(row.seconds), said, *([""] * (len(rivals) - 1))])
+            rows.append([row.name, time_text(row.seconds), said, *([""] * (len(rivals) - 1))])
     body = tabulate(rows, headers=["work", "time", *(RIVALS[name].title for name in rivals)], tablefmt="github", disable_numparse=True)
     found = table.machine
     where = f"{found['processor']}, {found['cores']} cores, {found['date']}, NumPy {found['versions']['numpy']}"

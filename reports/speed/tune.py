@@ -20,7 +20,7 @@ from kernelproof.numeric.kernel import Kernel, generate
 from kernelproof.numeric.processor import processor
 from kernelproof.numeric.tuning import constants_of, write
 from kernelproof.reports.speed.checking import BEYOND, Check, check
-from kernelproof.reports.speed.measuring import DTYPE, Pairing
+from kernelproof.reports.speed.measuring import Pairing
 from kernelproof.reports.speed.paired import Effort, paired
 from kernelproof.reports.speed.workloads import Inputs, Workload, chosen, inputs_of
 from kernelproof.symbolic.errors import InputError
@@ -72,7 +72,7 @@ class Tuning:
     def tune(self, kind: str, workloads: Sequence[Workload]) -> None:
         """Find the sizes of one kind."""
         try:
-            kernels = [self.generate(one.phase, dtype=DTYPE, vjp=one.vjp, **one.variant) for one in workloads]
+            kernels = [self.generate(one.phase, dtype=one.dtype, vjp=one.vjp, **one.variant) for one in workloads]
         except InputError as error:
             self.outcomes.append(Outcome(kind, {}, {}, note=str(error)))
             return

@@ -37,6 +37,7 @@ class Workload:
     megabytes: float | None = None
     #: rivals that are left out, with the reason
     without: Mapping[str, str] = field(default_factory=dict)
+    dtype: str = "float32"
 
     @property
     def kind(self) -> str:

@@ -11,7 +11,6 @@ from speed_cases import small
 
 from kernelproof.numeric.gradient_reference import gradient_reference
 from kernelproof.numeric.reference import reference
-from kernelproof.reports.speed.measuring import DTYPE
 from kernelproof.reports.speed.with_numpy import BUILDERS
 from kernelproof.reports.speed.workloads import Inputs, Workload, inputs_of
 
@@ -33,7 +32,8 @@ def bounded(workload: Workload, inputs: Inputs) -> list[tuple[Any, Any]]:
     tensors: dict[str, Any] = {}
     for name, value in inputs.named.items():
         tensors |= value if isinstance(value, dict) else {name: value}
-    given = (workload.phase, workload.variant, {name: np.asarray(value) for name, value in tensors.items()}, dict(inputs.options), DTYPE)
+    arrays = {name: np.asarray(value) for name, value in tensors.items()}
+    given = (workload.phase, workload.variant, arrays, dict(inputs.options), workload.dtype)
     if workload.vjp:
         return [(one.value, one.error) for one in gradient_reference(*given).values()]
     found = reference(*given)
