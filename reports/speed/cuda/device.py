@@ -14,7 +14,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -149,11 +149,11 @@ class Device:
         }
 
 
-def described(device: Device, before: Mapping[str, str]) -> dict[str, Any]:
-    """What a table of the device was measured on; ``before`` is what nvidia-smi said when it began."""
+def described(device: Device) -> dict[str, Any]:
+    """What a table of the device is measured on, as it is now; later it may answer no more."""
     versions = {"kernelproof": __version__, "python": platform.python_version(), "cupy": import_module("cupy").__version__}
     return {
-        "date": datetime.date.today().isoformat(), **device.facts(), "nvidia-smi": dict(before), "nvidia-smi after": asked(),
+        "date": datetime.date.today().isoformat(), **device.facts(), "nvidia-smi": asked(),
         "versions": {**versions, **{name: found for name in PACKAGES if (found := version_of(name))}},
     }
 

@@ -44,12 +44,13 @@ class OnGpu:
     def measure(self, workload: CudaWorkload, say: Callable[[str], None]) -> None:
         """One row more."""
         if self._bench is None:
-            self._device, self._before = device.Device(), device.asked()
-            self._bench = CudaBench(self.rivals, self._device, say=say)
+            found = device.Device()
+            self._facts = device.described(found)
+            self._bench = CudaBench(self.rivals, found, say=say)
         self.rows.append(self._bench.row(workload))
 
     def table(self, complete: bool) -> Table | None:
         """What there is so far; None where nothing was measured."""
         if self._bench is None:
             return None
-        return Table(device.described(self._device, self._before), tuple(self.rows), complete)
+        return Table({**self._facts, "nvidia-smi after": device.asked()}, tuple(self.rows), complete)

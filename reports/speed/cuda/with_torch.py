@@ -105,14 +105,12 @@ def compiled(what: str, function: Function) -> Builder:
     return build
 
 
-def product(workload: Workload, inputs: Inputs) -> Rival:
+def product(workload: Workload, inputs: Inputs, size: int = PRODUCT_SIZE) -> Rival:
     """A product of two square matrices of random numbers, in the format of the row; its time is scaled to the operations of the row."""
     torch = _torch()
     some = next(iter(tensors(workload, inputs).values()))
-    size = min(PRODUCT_SIZE, math.isqrt(some.numel()))
-    left = some.reshape(-1)[: size * size].reshape(size, size)
-    right, out = left.t().contiguous(), torch.empty_like(left)
-    wanted = operations(workload)
+    left, right = (torch.randn(size, size, device=some.device).to(some.dtype) for _ in range(2))
+    out, wanted = torch.empty_like(left), operations(workload)
     assert wanted is not None
     what = f"a product of {size} × {size} matrices at its rate, for the operations of the work"
 
