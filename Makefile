@@ -1,7 +1,7 @@
 # Every target sets itself up; only Python >= 3.11, git and make are needed (test-cuda: g++ as well).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly nightly-power nightly-kernels nightly-speed nightly-cuda test-cuda lint types readme clean require-g++
+.PHONY: help demo test nightly nightly-power nightly-kernels nightly-speed nightly-cuda test-cuda device lint types readme clean require-g++
 .DELETE_ON_ERROR:
 
 # The first of these that is new enough and can make environments; `make PYTHON=/path/to/python …` chooses another.
@@ -20,6 +20,7 @@ help:
 	@echo 'make nightly-speed  time the kernels on this machine: docs/speed.md, its picture, README.md; docs/growth.png'
 	@echo 'make nightly-cuda   which tier sees which seeded fault of a CUDA kernel: docs/cuda-tiers.md; needs g++, and no GPU'
 	@echo 'make test-cuda  compile and emulate the CUDA kernels; needs g++, and no GPU'
+	@echo 'make device     on a machine with a GPU: wrappers, verification, tests, speed, sanitizers; results in build/device'
 	@echo 'make lint       ruff'
 	@echo 'make types      mypy --strict on all five folders'
 	@echo 'make readme     run the snippets of README.md'
@@ -51,6 +52,11 @@ nightly-speed: .venv/ready
 
 test-cuda: require-g++ .venv-cuda/ready
 	.venv-cuda/bin/python -m pytest -m cuda
+
+# With an environment that is there already, such as one with PyTorch: make device DEVICE_PYTHON=python3 DEVICE='--seconds 300'
+DEVICE_PYTHON ?= .venv-cuda/bin/python
+device: $(if $(filter .venv-cuda/%,$(DEVICE_PYTHON)),.venv-cuda/ready)
+	$(DEVICE_PYTHON) tests/cuda/on_device.py -o build/device $(DEVICE)
 
 # Goes on where it was stopped.
 nightly-cuda: require-g++ .venv-cuda/ready

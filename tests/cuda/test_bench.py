@@ -1,4 +1,4 @@
-"""Rows of the benchmark with the CuPy kernels themselves: emulated here, the constants that a row sets among them; on a device where there is one."""
+"""Rows of the benchmark with the CuPy kernels themselves: emulated, with the constants a row sets, and on a device where there is one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ def test_every_kind_of_row_is_measured_on_a_device(kind: str, dtype: str, switch
 def test_the_names_that_the_benchmark_takes_from_cupy_are_there(cupy: ModuleType) -> None:
     """What can be seen of the module for devices without one."""
     cuda = cupy.cuda
-    assert all(hasattr(cuda, name) for name in ("Device", "Event", "MemoryPool", "using_allocator", "get_elapsed_time", "get_current_stream"))
+    taken = ("Device", "Event", "MemoryPool", "using_allocator", "get_elapsed_time", "get_current_stream")
+    assert all(hasattr(cuda, name) for name in taken)
     runtime = ("memsetAsync", "getDeviceProperties", "driverGetVersion", "runtimeGetVersion")
     assert all(hasattr(cuda.runtime, name) for name in runtime) and hasattr(cuda.nvrtc, "getVersion")
     assert all(hasattr(cuda.Device, name) for name in ("attributes", "compute_capability", "mem_info", "synchronize"))

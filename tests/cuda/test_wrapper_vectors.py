@@ -48,6 +48,20 @@ def test_the_emulator_answers_as_the_device_did(dtype: str, vectors: ModuleType,
         assert same(name, words, np.array(kept[name], dtype=np.uint32)), name
 
 
+def test_a_wrapper_that_ends_it_all_leaves_what_was_answered(vectors: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(module: Any, dtype: str, capability: int) -> Any:
+        yield "kp_pack", np.array([len(dtype)])
+        if dtype == "float16":
+            raise RuntimeError("an illegal\ninstruction")
+
+    kept: list[str] = []
+    monkeypatch.setattr(vectors, "asked", asked)
+    failed = vectors.answers(np, 90, lambda found: kept.append(json.dumps(found)))
+    assert failed == ["float16, after kp_pack: RuntimeError: an illegal instruction"]
+    assert json.loads(kept[0]) == {"float16": {"kp_pack": [7]}}
+    assert json.loads(kept[1]) == {"float16": {"kp_pack": [7]}, "bfloat16": {"kp_pack": [8]}}
+
+
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_the_device_answers_as_the_emulator_does(
     dtype: str, vectors: ModuleType, emulation: ModuleType, compiler: Any, cupy: ModuleType

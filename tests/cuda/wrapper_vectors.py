@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -136,6 +136,23 @@ def asked(module: ModuleType, dtype: str, capability: int) -> Iterator[tuple[str
             yield name, np.asarray(out.get() if hasattr(out, "get") else out)
 
 
+def answers(module: ModuleType, capability: int, keep: Callable[[dict[str, Any]], None]) -> list[str]:
+    """Ask for all formats, and say what failed; ``keep`` is told after every answer, so that a wrapper that ends it all takes
+    no other's along.
+    """
+    found: dict[str, Any] = {}
+    failed = []
+    for dtype in FORMATS:
+        found[dtype] = {}
+        try:
+            for name, words in asked(module, dtype, capability):
+                found[dtype][name] = words.tolist()
+                keep(found)
+        except Exception as error:
+            failed.append(f"{dtype}, after {', '.join(found[dtype]) or 'nothing'}: {type(error).__name__}: {' '.join(str(error).split())}")
+    return failed
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=FIXTURE)
@@ -143,11 +160,14 @@ def main() -> None:
     import cupy
 
     device = cupy.cuda.Device()
-    found: dict[str, Any] = {"device": cupy.cuda.runtime.getDeviceProperties(device.id)["name"].decode(), "cupy": cupy.__version__}
-    found |= {"driver": cupy.cuda.runtime.driverGetVersion(), "runtime": cupy.cuda.runtime.runtimeGetVersion()}
-    for dtype in FORMATS:
-        found[dtype] = {name: words.tolist() for name, words in asked(cupy, dtype, int(device.compute_capability))}
-    output.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    about: dict[str, Any] = {"device": cupy.cuda.runtime.getDeviceProperties(device.id)["name"].decode(), "cupy": cupy.__version__}
+    about |= {"driver": cupy.cuda.runtime.driverGetVersion(), "runtime": cupy.cuda.runtime.runtimeGetVersion()}
+
+    def keep(found: dict[str, Any]) -> None:
+        output.write_text(json.dumps(about | found) + "\n", encoding="utf-8")
+
+    if failed := answers(cupy, int(device.compute_capability), keep):
+        raise SystemExit("wrappers that did not answer:\n" + "\n".join(failed))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Cannot see: memory that a library takes without CuPy's allocator; the clock of t
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import platform
 import shutil
@@ -174,3 +175,7 @@ def asked(queries: Sequence[str] = QUERIES) -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         return {}
     return dict(zip(queries, (word.strip() for word in said.split(",")), strict=False))
+
+
+if __name__ == "__main__":
+    print(json.dumps(described(Device()), indent=1))

@@ -100,3 +100,9 @@ def test_the_page_has_the_table_and_the_command(tmp_path: Path, capsys: pytest.C
     source.write_text(replace(TABLE, cuda=None).to_json(), encoding="utf-8")
     assert main(["--from", str(source), "--cuda-docs", str(page)]) == 2
     assert "the measurement has none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[4] / "docs").glob("cuda-speed*.json")), ids=lambda path: path.stem)
+def test_the_docs_are_what_the_measurements_give(path: Path) -> None:
+    found = read_table(path).cuda
+    assert found is not None and path.with_suffix(".md").read_text(encoding="utf-8") == markdown(found, path.stem)
