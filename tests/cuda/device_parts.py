@@ -82,6 +82,7 @@ class Session:
 
     def _part(self, part: Part, deadline: float) -> None:
         self.say(f"{part.name}: {part.what}")
+        self._emptied(part)
         waiting, running = list(part.jobs), list[_Running]()
         try:
             while waiting or running:
@@ -105,14 +106,19 @@ class Session:
             if part.finish is not None:
                 self._finish(part)
 
+    def _emptied(self, part: Part) -> None:
+        """The part's folder, without what an earlier run left there, which would be taken for results of this one."""
+        folder = self.folder / part.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (*folder.glob("*.json"), *folder.glob("*.log")):
+            path.unlink()
+
     def _start(self, part: Part, job: Job, running: list[_Running]) -> None:
         if job.missing:
             self._keep(Outcome(part.name, job.name, NOT_RUN, why=job.missing))
             return
-        folder = self.folder / part.name
-        folder.mkdir(parents=True, exist_ok=True)
         try:
-            with (folder / f"{job.name}.log").open("w", encoding="utf-8") as log:
+            with (self.folder / part.name / f"{job.name}.log").open("w", encoding="utf-8") as log:
                 # a session of its own, so that Ctrl-C reaches it through us alone, and it with all that it started
                 process = subprocess.Popen(
                     job.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.root, env=self.environment,

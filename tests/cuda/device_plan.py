@@ -24,7 +24,7 @@ SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
 #: rivals of the two kinds of work
 PRODUCTS, BYTES = "flash,cudnn,compile,cupy,gemm", "compile,copy"
 #: a verification searches for so long, and may not take longer in all
-SEARCH, VERIFIED = 12, 75.0
+SEARCH, VERIFIED = 10, 75.0
 WITHOUT_GRADIENT = frozenset({"positional"})
 #: the tests of a device: name of the job, file, what -k picks
 TESTS: tuple[tuple[str, str, str], ...] = (
@@ -48,19 +48,20 @@ def parts(run: ModuleType, folder: Path, quick: bool = False, cores: int | None 
             job("device", (python, "-m", "kernelproof.reports.speed.cuda.device"), 60.0),
         )),
         run.Part("wrappers", "each one-instruction wrapper is asked with numbers", 8, (
-            job("vectors", (python, "tests/cuda/wrapper_vectors.py", "-o", str(folder / "wrapper_vectors.json"))),
+            job("vectors", (python, "tests/cuda/wrapper_vectors.py", "-o", str(folder / "wrappers" / "vectors.json"))),
         )),
-        run.Part("verify", "every phase against its theorems, on CuPy", 28, tuple(
+        run.Part("verify", "every phase against its theorems, on CuPy", 26, tuple(
             job(name, command, VERIFIED) for name, command in verifications(folder, formats)
         ), together, finish=write_verdicts),
-        run.Part("tests", "the tests that need a device", 22, tuple(
+        run.Part("tests", "the tests that need a device", 20, tuple(
             job(name, tested_by(python, file, words)) for name, file, words in TESTS if not (quick and name.endswith("float64"))
         ), together),
         run.Part("bench", "speed, alone on the device", 30, (
             job("bytes", bench(python, folder, "bytes", ("layer_norm", "positional"), BYTES), 60.0),
             job("attention", bench(python, folder, "attention", ("attention",), PRODUCTS)),
         ), finish=write_bench),
-        run.Part("sanitizers", "a short call of each kernel", 10, tuple(sanitized(job, python, SANITIZERS[: 1 if quick else None])), 2),
+        run.Part("sanitizers", "a short call of each kernel", 14, tuple(sanitized(job, python, SANITIZERS[: 1 if quick else None])),
+                 min(together, len(SANITIZERS))),
     ]
 
 
@@ -122,8 +123,12 @@ def verdict_cell(verdict: dict[str, Any] | None) -> str:
 
 
 def write_bench(folder: Path) -> None:
-    """One page and one JSON of all rows that were measured."""
+    """One page and one JSON of all rows that were measured, and none of an earlier run."""
+    for name in ("bench.json", "bench.md"):
+        (folder / name).unlink(missing_ok=True)
     pieces = [str(path) for path in sorted((folder / "bench").glob("*.json"))]
+    if not pieces:
+        raise RuntimeError("no row was measured")
     command = [sys.executable, "-m", "kernelproof.reports.speed", "--from", *pieces, "--json", str(folder / "bench.json")]
     done = subprocess.run([*command, "--cuda-docs", str(folder / "bench.md")], cwd=ROOT, capture_output=True, text=True, timeout=120)
     if done.returncode:

@@ -6,7 +6,7 @@
     python tests/cuda/on_device.py -o build/device --list   what would be run, without a device
 
 What it does: the parts of ``device_plan`` one after the other, each within its share of the seconds; what one leaves, the next ones have.
-Everything is written at once: outcomes.json, a log of each job, wrapper_vectors.json, verify.json and verify.md, bench.json and bench.md.
+Everything is written at once: outcomes.json, a log of each job, wrappers/vectors.json, verify.json and verify.md, bench.json and bench.md.
 Exit codes: 0 all done; 1 something failed or was cut short; 2 there is no GPU; 130 interrupted. Nothing is installed and nothing committed.
 """
 
@@ -79,8 +79,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if why := unusable():
         print(f"on_device: {why}", file=sys.stderr)
         return UNUSABLE
-    for name in ("verify", "bench"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
     session = run.Session(folder, environment(), ROOT, say=lambda text: print(text, flush=True))
     interrupted = False
     try:

@@ -72,6 +72,14 @@ def test_what_became_of_a_job_is_on_disk_before_the_next_begins(run: ModuleType,
     assert (tmp_path / "one" / "second.log").read_text(encoding="utf-8") == "['first']\n" and made.ok
 
 
+def test_results_of_an_earlier_run_are_not_taken_for_those_of_this_one(run: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    for name in ("old.json", "old.log", "notes.txt"):
+        (tmp_path / "one" / name).write_text("", encoding="utf-8")
+    session(run, tmp_path).run([run.Part("one", "", 1, (run.Job("new", python("pass")),))], 3600)
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["new.log", "notes.txt"]
+
+
 def clock_of(folder: Path, late: float = 100.0) -> Callable[[], float]:
     """Late as soon as a job has begun."""
     return lambda: late if (folder / "begun").exists() else 0.0

@@ -42,7 +42,7 @@ def test_a_part_that_there_is_not_is_refused(command: ModuleType, tmp_path: Path
 
 def test_the_commands_can_be_read_without_a_device(command: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["-o", str(tmp_path / "results"), "--only", "wrappers", "--list"]) == 0
-    expected = f"{sys.executable} tests/cuda/wrapper_vectors.py -o {tmp_path.resolve()}/results/wrapper_vectors.json"
+    expected = f"{sys.executable} tests/cuda/wrapper_vectors.py -o {tmp_path.resolve()}/results/wrappers/vectors.json"
     assert capsys.readouterr().out == f"wrappers/vectors: {expected}\n"
 
 
