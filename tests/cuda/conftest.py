@@ -24,6 +24,23 @@ def neighbour(name: str) -> ModuleType:
     return sys.modules[full]
 
 
+#: of the parameter "sanitizer"
+SANITIZERS = {"address": "T3a", "thread": "T3t"}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What a test says for the table of tiers (``tests/conftest.py``): a kernel, and the tiers that it is run through."""
+    mark, given = item.get_closest_marker("tier"), getattr(getattr(item, "callspec", None), "params", {})
+    if mark is None:
+        return
+    if "fault" in given:
+        kernel, tiers = "seeded faults, each seen", [given["fault"].tier]
+    else:
+        kernel = mark.kwargs.get("kernel") or f"{given['phase']}{' gradient' if given.get('vjp', mark.kwargs.get('vjp')) else ''}"
+        tiers = list(mark.args) or [given["tier"] if "tier" in given else SANITIZERS[given["sanitizer"]]]
+    item.user_properties += [("tier", f"{tier} {kernel}") for tier in tiers]
+
+
 @pytest.fixture(scope="session", name="neighbour")
 def neighbours() -> Callable[[str], ModuleType]:
     """Modules beside this file, by name."""

@@ -66,7 +66,7 @@ TENSOR = (
     _tensor(
         "lanes beyond the end return before a shuffle",
         r"(        total\[half\] \+= __shfl_xor_sync\(0xffffffffu, total\[half\], 1\);)",
-        r"        if (first + row + lane / 4 + 8 * half >= n) break;\n\1",
+        r"        if (first + lane / 4 + 8 * half >= n) break;\n\1",
     ),
     _tensor("the values of the first tile serve all", r"values \+ \(step & 1\) \* KEYS \* WIDTH", "values"),
     # fragments

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-STRICT = ("--ptxas-options=--warn-on-spills", "--ptxas-options=--warning-as-error")
+#: what CuPy adds, and what makes spills errors
+OPTIONS = ("-std=c++17", "-ftz=true", "--ptxas-options=-v", "--ptxas-options=--warn-on-spills", "--ptxas-options=--warning-as-error")
 USED = re.compile(r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores.*?Used (\d+) registers", re.DOTALL)
 #: bytes of shared memory that a block may ask for: on every architecture, and of compute capability 9.0
 MOST_SHARED, MOST_SHARED_90 = 99 * 1024, 227 * 1024
@@ -28,11 +29,18 @@ def includes() -> tuple[str, ...]:
 
 def compiled(text: str, contract: dict[str, dict[str, int]], architecture: str, most_shared: int = MOST_SHARED) -> str:
     """The PTX of a text; CompileError where something does not hold."""
+    return measured(text, contract, architecture, most_shared)[0]
+
+
+def measured(
+    text: str, contract: dict[str, dict[str, int]], architecture: str, most_shared: int = MOST_SHARED
+) -> tuple[str, dict[str, int]]:
+    """The PTX of a text, and the registers of a thread by kernel; CompileError where something does not hold."""
     from cupy.cuda import nvrtc
 
     program = nvrtc.createProgram(text, "generated.cu", (), ())
     local = any(kernel["local"] for kernel in contract.values())
-    options = [*includes(), "-std=c++17", "-ftz=true", f"-arch={architecture}", "--ptxas-options=-v", *STRICT]
+    options = [*includes(), *OPTIONS, f"-arch={architecture}"]
     if not local:
         options.append("--ptxas-options=--warn-on-local-memory-usage")
     try:
@@ -47,7 +55,7 @@ def compiled(text: str, contract: dict[str, dict[str, int]], architecture: str, 
         if spilled or stack > limits["local"] or registers > limits["registers"] or limits.get("shared", 0) > most_shared:
             used = f"{registers} registers, {stack} bytes of local memory, {spilled} spilled"
             raise CompileError(f"{name}: {used}; the contract is {limits}")
-    return str(nvrtc.getPTX(program).decode())
+    return str(nvrtc.getPTX(program).decode()), {name: registers for name, (_, _, registers) in found.items()}
 
 
 def constants(source: str, *names: str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def numpy_kernel(phase: str, variant: dict[str, object], dtype: str) -> Callable
     return space[phase]  # type: ignore[no-any-return]
 
 
+@pytest.mark.tier("T2")
 @pytest.mark.parametrize(("phase", "variant", "dtype"), TARGETS, ids=name)
 def test_every_kernel_keeps_its_bound(
     phase: str, variant: dict[str, object], dtype: str, emulated: Callable[..., Any], cases: ModuleType

@@ -41,6 +41,7 @@ def tiers(neighbour: Any, compiler: Any) -> Any:
     return found
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("fault", PUSHED, ids=lambda fault: fault.name)
 def test_a_seeded_fault_is_seen(fault: Any, tiers: Any, neighbour: Any) -> None:
     source = fault.applied(neighbour("tiers").source_of(fault.phase, fault.dtype, fault.kernel))
@@ -49,6 +50,7 @@ def test_a_seeded_fault_is_seen(fault: Any, tiers: Any, neighbour: Any) -> None:
     assert "does not compile the text" not in said, "the fault is no C++"
 
 
+@pytest.mark.tier(kernel="attention, the files that faults are put into")
 @pytest.mark.parametrize(("dtype", "kernel"), [("float16", "tensor"), ("float32", "tiled")])
 @pytest.mark.parametrize("tier", ["T0", "T1", "T2"])
 def test_a_right_kernel_passes(tier: str, dtype: str, kernel: str, tiers: Any, neighbour: Any) -> None:
@@ -74,6 +76,7 @@ def test_the_table_of_tiers_names_every_fault_as_seen() -> None:
     assert not [row for row in table.splitlines() if "a right kernel" in row and "✗" in row]
 
 
+@pytest.mark.tier("T0", kernel="attention on tensor cores")
 @pytest.mark.parametrize("dtype", FACTORS)
 def test_wrappers_are_the_golden_ones(dtype: str) -> None:
     """No tier but this one sees what a wrapper's instruction does: a change has to be meant, and looked up in the PTX manual."""

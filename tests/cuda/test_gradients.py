@@ -62,6 +62,7 @@ def given(neighbour: Callable[[str], ModuleType]) -> ModuleType:
     return neighbour("gradient_cases")
 
 
+@pytest.mark.tier("T2", vjp=True)
 @pytest.mark.parametrize(("phase", "variant", "dtype"), TARGETS, ids=name)
 def test_every_gradient_keeps_its_bound(
     phase: str, variant: dict[str, object], dtype: str, emulated: Callable[..., Any], given: ModuleType

@@ -28,6 +28,7 @@ def tiers(neighbour: Any, compiler: Any) -> Any:
     return found
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("fault", TRIED, ids=lambda fault: fault.name.replace(": ", "-"))
 def test_a_seeded_fault_is_seen(fault: Any, tiers: Any, neighbour: Any) -> None:
     source = fault.applied(neighbour("tiers").source_of(fault.phase, fault.dtype, fault.kernel))
@@ -36,6 +37,7 @@ def test_a_seeded_fault_is_seen(fault: Any, tiers: Any, neighbour: Any) -> None:
     assert "does not compile the text" not in said, "the fault is no C++"
 
 
+@pytest.mark.tier(kernel="attention gradient, the files that faults are put into")
 @pytest.mark.parametrize(("tier", "kernel"), RIGHT)
 def test_a_right_kernel_passes(tier: str, kernel: str, tiers: Any, neighbour: Any) -> None:
     """The very file that faults are put into."""
@@ -44,6 +46,7 @@ def test_a_right_kernel_passes(tier: str, kernel: str, tiers: Any, neighbour: An
     assert tiers.see(tier, source, "attention", dtype, kernel) == ""
 
 
+@pytest.mark.tier("T3a", vjp=True)
 @pytest.mark.parametrize("phase", ["embedding", "layer_norm"])
 def test_sanitizers_find_nothing(phase: str, tiers: Any, neighbour: Any) -> None:
     assert tiers.see("T3a", neighbour("tiers").source_of(phase, "float32", "gradient"), phase, "float32", "gradient") == ""

@@ -86,6 +86,7 @@ def runs(emulation: ModuleType, compiler: Any, cases: ModuleType, inside_cases: 
     return Runs(emulation, compiler, cases, inside_cases, gradient_cases)
 
 
+@pytest.mark.tier("T2")
 @pytest.mark.parametrize(("phase", "vjp", "dtype"), TARGETS)
 def test_every_call_keeps_its_bound(phase: str, vjp: bool, dtype: str, runs: Runs) -> None:
     runs(source_of(phase, vjp, dtype), phase, vjp, dtype)
@@ -121,6 +122,7 @@ def test_a_seeded_fault_is_seen(what: str, vjp: bool, pattern: str, change: str,
         runs(changed, "multi_head_attention", vjp)
 
 
+@pytest.mark.tier(kernel="multi_head_attention gradient")
 @pytest.mark.parametrize("sanitizer", ["address", "thread"] if NIGHT else ["address"])
 def test_sanitizers_find_nothing(sanitizer: str, runs: Runs) -> None:
     runs(source_of("multi_head_attention", True), "multi_head_attention", True, sanitizer=sanitizer)

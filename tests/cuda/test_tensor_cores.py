@@ -25,6 +25,7 @@ def tensor_cases(neighbour: Any) -> ModuleType:
     return neighbour("tensor_cases")  # type: ignore[no-any-return]
 
 
+@pytest.mark.tier("T2", kernel="attention on tensor cores")
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 @pytest.mark.parametrize(("dtype", "width"), [*itertools.product(("float16", "bfloat16"), (64, 128))])
 def test_every_call_keeps_its_bound(
@@ -48,6 +49,7 @@ def test_every_call_keeps_its_bound(
     assert bounds.total.inconclusive <= 0.2 * (bounds.total.compared + bounds.total.inconclusive)
 
 
+@pytest.mark.tier("T2", kernel="attention on tensor cores")
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_the_order_of_threads_does_not_matter(
     dtype: str, emulated: Any, cases: ModuleType, tensor_cases: ModuleType
@@ -147,6 +149,7 @@ def test_large_scores_leave_results_between_the_values(emulated: Any, cases: Mod
     assert not between(source.replace("fabsf(shift) > 1048576.0f", "false")), "without the guard the last place of the shift is seen"
 
 
+@pytest.mark.tier(kernel="attention on tensor cores")
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
 def test_sanitizers_find_nothing(
     sanitizer: str, emulation: ModuleType, compiler: Any, cases: ModuleType, tensor_cases: ModuleType

