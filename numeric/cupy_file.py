@@ -1,9 +1,10 @@
 """The text of a generated CuPy kernel file.
 
 What it does: the counterpart of ``kernel_file`` for CuPy: the same docstring, signature and conventions, the CUDA text of the
-kernels as one constant, their launch contract as data, and a content hash. Guarantees: the file stands alone (math and cupy), and
-importing it needs no device: the kernels are compiled when the first one runs. 16-bit arrays are storage: products and sums are
-computed in float32; bfloat16 is handed over as its 16 bits (uint16), for CuPy has no such type.
+kernels as one constant, their launch contract as data, and a content hash. Guarantees: the file stands alone (math and cupy, and
+numpy where a plan asks the driver for something), and importing it needs no device: the kernels are compiled when the first one runs.
+16-bit arrays are storage: products and sums are computed in float32; bfloat16 is handed over as its 16 bits (uint16), for CuPy has no such
+type.
 
 Cannot see: the matrix library. Products are as accurate as the error bound assumes only while cuBLAS computes in float32 (CuPy's
 default; not with CUPY_TF32). Unlike the NumPy file, a file refuses arrays of a wider format than its own: its kernels are compiled
@@ -58,7 +59,8 @@ def cupy_source(derivation: Derivation, dtype: str) -> str:
     if phase == "embedding":
         body.append(FLAT_RESULT)
     body.append("return out" if phase == "positional" or types.converts else "return out.astype(dtype, copy=False)")
-    head = head_lines(docstring(derivation, "cupy", dtype), dtype, printer.kernels, printer.helpers)
+    numpy = plan is not None and plan.numpy
+    head = head_lines(docstring(derivation, "cupy", dtype), dtype, printer.kernels, printer.helpers, numpy=numpy)
     if plan is not None:
         merged = () if printer.kernels else (MERGED,)  # which otherwise stands with what launches the kernels
         head += ["", *plan.constants, *(f"\n{helper.rstrip()}" for helper in (*merged, *plan.helpers))]
@@ -84,10 +86,13 @@ def _whole(derivation: Derivation, dtype: str, plan: CudaPlan) -> str:
     return sealed("\n".join(lines) + "\n")
 
 
-def head_lines(opening: str, dtype: str, kernels: list[KernelText], helpers: set[tuple[str, str]]) -> list[str]:
+def head_lines(
+    opening: str, dtype: str, kernels: list[KernelText], helpers: set[tuple[str, str]], *, numpy: bool = False
+) -> list[str]:
     """What stands above the functions of a file: its docstring, its formats, the kernels and what launches them."""
     types, note = TYPES[dtype], "  # bfloat16 as its bits" if dtype == "bfloat16" else ""
-    head = [f'"""{opening}\n"""', "", "import math", "", "import cupy as cp", "", f"COMPUTE = cp.{types.compute}"]
+    head = [f'"""{opening}\n"""', "", "import math", "", "import cupy as cp", *["import numpy as np"] * numpy]
+    head += ["", f"COMPUTE = cp.{types.compute}"]
     head.append(f"STORED = cp.{types.array}{note}")
     if kernels:
         head += ["", f"CUDA = r'''{cuda_text(kernels, helpers, types)}'''", "", *_contract(kernels)]

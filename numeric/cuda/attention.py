@@ -13,6 +13,8 @@ from kernelproof.numeric.cuda.attention_text import KERNEL, TEXT
 from kernelproof.numeric.cuda.grouped import TENSOR as GROUPED
 from kernelproof.numeric.cuda.plan import Contract, CudaPlan
 from kernelproof.numeric.cuda.warpgroup import warpgroup_constants
+from kernelproof.numeric.cuda.warpgroup_launch import FORMATS
+from kernelproof.numeric.cuda.warpgroup_launch import TEXT as MAPS
 from kernelproof.numeric.cuda.wrappers import wrappers
 from kernelproof.numeric.cuda_types import TYPES
 from kernelproof.symbolic.phase import Derivation
@@ -71,8 +73,9 @@ def attention_on_tensor_cores(derivation: Derivation, dtype: str) -> CudaPlan | 
             'TENSOR_MODULE = cp.RawModule(code=TENSOR_CUDA, options=("-std=c++17",))  # compiled when a call fits it',
             "", *warpgroup_constants(dtype),
         ),
-        helpers=(LOADER, LAUNCH.replace("AHEAD", ahead).replace("EXPECTED", expected),),
+        helpers=(LOADER, MAPS.replace("FORMAT", str(FORMATS[dtype])), LAUNCH.replace("AHEAD", ahead).replace("EXPECTED", expected)),
         lines=GROUPED if variant.get("grouped_query") else PLAIN_LINES,
         loader="_stored",
         licences=LICENCES,
+        numpy=True,
     )

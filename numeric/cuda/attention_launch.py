@@ -4,7 +4,8 @@ What it does: data. ``_on_tensor_cores`` looks whether the arguments fit the ker
 is positive and neither tiny nor huge, a device of compute capability 8.0 or more), lays leading axes out as three sizes and strides without
 copying, and launches on CuPy's current stream; None where they do not fit, and the file goes on with its other kernels. Keys and values
 that are broadcast along an axis of heads are read where they are. Guarantees: rows that do not lie at 16-byte addresses are copied first.
-Cannot see: wrong shapes; the checks of the file say what is wrong with those.
+For the kernel of warpgroups the text of :mod:`warpgroup_launch` comes with it. Cannot see: wrong shapes; the checks of the file say what is
+wrong with those.
 """
 
 LOADER = '''
@@ -38,9 +39,12 @@ def _on_tensor_cores(q, k, v, causal, mask, scale, sums=False):
     except ValueError:
         return None
     out, totals = cp.empty((*lead, n, d), dtype=STORED), cp.empty((*lead, n), dtype=cp.float32) if sums else None
-    kernels, contracts, names = TENSOR_MODULE, TENSOR_LAUNCH, TENSOR_NAMES
-    if ON_WARPGROUPS and int(cp.cuda.Device().compute_capability) == 90:
+    kernels, contracts, names, encode = TENSOR_MODULE, TENSOR_LAUNCH, TENSOR_NAMES, None
+    if ON_WARPGROUPS and m and int(cp.cuda.Device().compute_capability) == 90:
+        encode = _map_encoder()
+    if encode is not None:
         kernels, contracts, names = WARPGROUP_MODULE, WARPGROUP_LAUNCH, WARPGROUP_NAMES
+        q, k, v = (_forward(part) for part in (q, k, v))
     contract = contracts[names[d]]
     blocks = -(-n // contract["rows"]) * math.prod(lead)
     if blocks >= 2**31:
@@ -54,7 +58,12 @@ def _on_tensor_cores(q, k, v, causal, mask, scale, sums=False):
     ahead = AHEAD if causal else m  # query i sees keys j <= i + ahead
     arguments = [cp.int64(merged[1][0]), cp.int64(merged[2][0]), *map(cp.int32, (n, m, ahead)), cp.float32(scale / math.log(2))]
     for place, (array, _) in enumerate(arrays):
-        arguments += [array, *(cp.int64(along[place]) for _, along in merged), cp.int64(array.strides[-2] // array.itemsize)]
+        leads = [(size, along[place]) for size, along in merged]
+        if encode is not None and place < 3 and blocks:
+            rows = contract["rows"] if place == 0 else WARPGROUP_KEYS
+            arguments += [_tensor_map(encode, "qkv"[place], array, leads, rows), *(cp.int32(step != 0) for _, step in leads)]
+        else:
+            arguments += [array, *(cp.int64(step) for _, step in leads), cp.int64(array.strides[-2] // array.itemsize)]
     if blocks:
         kernel = kernels.get_function(names[d])
         kernel.max_dynamic_shared_size_bytes = contract["shared"]

@@ -112,7 +112,9 @@ static __device__ __forceinline__ void kp_attend(
             kp_hide(score, start, first + row, m, ahead);
         }
 
-        kp_weigh(score, result, top, total, unit);
+        float again[2];
+        kp_weigh(score, again, top, total, unit);
+        kp_again(result, again);
         #pragma unroll
         for (int j = 0; j < KEYS / 16; ++j) {
             unsigned weight[4];

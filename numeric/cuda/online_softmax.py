@@ -1,8 +1,8 @@
 """The text of an online softmax on scores in registers, for kernels on tensor cores.
 
 What it does: a thread has two rows of fragments of scores, four neighbours have whole rows. ``kp_hide`` puts -inf where a query does not
-see a key, ``kp_weigh`` makes weights of scores, with a running maximum and sum, and scales the results again when the maximum grows,
-``kp_store`` writes results and, if asked, the log-sum-exp of each row. Exponentials are powers of two of scale·log2(e)·score.
+see a key, ``kp_weigh`` makes weights of scores, with a running maximum and sum, ``kp_again`` scales the results again where the maximum
+grew, ``kp_store`` writes results and, if asked, the log-sum-exp of each row. Exponentials are powers of two of scale·log2(e)·score.
 Guarantees: a shift is rounded once, and weights and rescalings are made of the same rounded shifts (attention.online_step); a row that sees
 no key gives zeros, and -inf as its log-sum-exp. Cannot see: what order the tiles of keys come in; any one is right.
 """
@@ -35,10 +35,10 @@ static __device__ __forceinline__ void kp_hide(
     }
 }
 
-// From scores to weights; a thread has two rows of scores, four threads have a whole row.
-template <int FRAGMENTS, int PARTS>
+// From scores to weights; a thread has two rows of scores, four threads have a whole row. What was added before is scaled by `again`.
+template <int FRAGMENTS>
 static __device__ __forceinline__ void kp_weigh(
-    float (&score)[FRAGMENTS][4], float (&result)[PARTS][4], float (&top)[2], float (&total)[2], const float unit)
+    float (&score)[FRAGMENTS][4], float (&again)[2], float (&top)[2], float (&total)[2], const float unit)
 {
     #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -52,14 +52,9 @@ static __device__ __forceinline__ void kp_weigh(
         // not contracted: the shift before must be the very number that its weights had (attention.online_step)
         const float shift = highest == kp_minus_infinity() ? 0.0f : __fmul_rn(highest, unit);
         const bool far = fabsf(shift) > 1048576.0f;  // the last place of the shift is coarse: subtract before the scale
-        const float again = kp_exp2(far ? (top[half] - highest) * unit : __fmul_rn(top[half], unit) - shift);
+        again[half] = kp_exp2(far ? (top[half] - highest) * unit : __fmul_rn(top[half], unit) - shift);
         top[half] = highest;
-        total[half] *= again;
-        #pragma unroll
-        for (int f = 0; f < PARTS; ++f) {
-            result[f][2 * half] *= again;
-            result[f][2 * half + 1] *= again;
-        }
+        total[half] *= again[half];
         #pragma unroll
         for (int j = 0; j < FRAGMENTS; ++j) {
             #pragma unroll
@@ -67,6 +62,18 @@ static __device__ __forceinline__ void kp_weigh(
                 score[j][at] = kp_exp2(fmaf(far ? score[j][at] - highest : score[j][at], unit, far ? 0.0f : -shift));
                 total[half] += score[j][at];
             }
+        }
+    }
+}
+
+template <int PARTS>
+static __device__ __forceinline__ void kp_again(float (&result)[PARTS][4], const float (&again)[2])
+{
+    #pragma unroll
+    for (int f = 0; f < PARTS; ++f) {
+        #pragma unroll
+        for (int at = 0; at < 4; ++at) {
+            result[f][at] *= again[at / 2];
         }
     }
 }

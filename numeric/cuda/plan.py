@@ -22,6 +22,7 @@ class CudaPlan:
 
     ``loader`` is the helper that brings an argument to an array of CuPy; ``licences`` are ids of theorems.
     ``whole``: there are no other kernels to go on with; ``lines`` come after all checks of arguments, and end with the result.
+    ``numpy``: the file needs NumPy, beside CuPy, for what it asks of the driver.
     ``program`` is what the printer prints instead of the phase's own, ``signature`` the one given with other lines, if it needs others.
     """
 
@@ -33,6 +34,7 @@ class CudaPlan:
     whole: bool = False
     program: Program | None = None
     signature: Signature | None = None
+    numpy: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,5 +78,5 @@ def _joined(first: CudaPlan, second: CudaPlan) -> CudaPlan:
     """Both plans in one file; the first is tried first."""
     return CudaPlan(
         (*first.constants, "", *second.constants), tuple(dict.fromkeys((*first.helpers, *second.helpers))), (*first.lines, *second.lines),
-        first.loader, tuple(dict.fromkeys((*first.licences, *second.licences))),
+        first.loader, tuple(dict.fromkeys((*first.licences, *second.licences))), numpy=first.numpy or second.numpy,
     )

@@ -1,32 +1,31 @@
 """Attention by products of warpgroups: the second kernel of attention in 16-bit formats, for compute capability 9.0.
 
 What it does: the constants of a file that hold the text of :mod:`warpgroup_text`, its launch contract and the switch that lets a call use
-it. Guarantees: the results have the bound of the other tensor-core kernel, whose arguments and conventions they share. The switch is off
+it. Guarantees: the results have the bound of the other tensor-core kernel, whose conventions they share. The switch is off
 in a generated file: no result of this kernel on hardware is known, so nothing says where it pays. Cannot see: speed.
 """
 
 from __future__ import annotations
 
-from kernelproof.numeric.cuda.attention_text import KERNEL
 from kernelproof.numeric.cuda.online_softmax import SOFTMAX
 from kernelproof.numeric.cuda.plan import Contract
-from kernelproof.numeric.cuda.warpgroup_text import ATTEND
+from kernelproof.numeric.cuda.warpgroup_text import ATTEND, KERNEL
 from kernelproof.numeric.cuda.warpgroup_wrappers import warpgroup_wrappers
 from kernelproof.numeric.cuda.wrappers import wrappers
 from kernelproof.numeric.cuda_types import TYPES
 
-KEYS = 128
-#: by width of a head: warps of a block, blocks on a multiprocessor, and the registers that its 65536 leave to a thread
-WIDTHS = {64: (12, 1, 168), 128: (8, 1, 255)}
+KEYS, SLOTS = 128, 4
+#: by width of a head: groups of four warps that multiply; registers of a thread at the launch, of one that loads, of one that multiplies
+WIDTHS = {64: (3, 128, 32, 160), 128: (2, 168, 24, 240)}
 
 
 def contract(width: int) -> Contract:
-    """The launch of the kernel for a width: queries, and two tiles of keys and two of values, lie in shared memory, from a multiple of
-    1024 bytes on.
+    """The launch of the kernel for a width, with one group of warps more than multiply. Queries and the ring of tiles lie in shared memory
+    from a multiple of 1024 bytes on, barriers behind them.
     """
-    warps, blocks, registers = WIDTHS[width]
-    rows = 16 * warps
-    return Contract(rows, 32 * warps, blocks, (rows + 4 * KEYS) * width * 2 + 1024, registers)
+    groups, registers, _, _ = WIDTHS[width]
+    rows = 64 * groups
+    return Contract(rows, 128 * (groups + 1), 1, 1024 + (rows + SLOTS * KEYS) * width * 2 + 8 * (2 * SLOTS + 1), registers)
 
 
 def name(width: int) -> str:
@@ -37,11 +36,11 @@ def name(width: int) -> str:
 def cuda_text(dtype: str) -> str:
     """The CUDA text: wrappers, the attention of a block, and an entry point for each width."""
     types, entries = TYPES[dtype], []
-    for width, (warps, blocks, _) in WIDTHS.items():
+    for width, (groups, _, few, many) in WIDTHS.items():
         made = contract(width)
-        entries.append(KERNEL.format(name=name(width), width=width, warps=warps, rows=made.rows, block=made.block, blocks=blocks))
+        entries.append(KERNEL.format(name=name(width), width=width, rows=made.rows, block=made.block, groups=groups, few=few, many=many))
     head = f"#include <{types.header}>\n\ntypedef {types.stored} kp_stored;\n"
-    attend = (SOFTMAX + ATTEND.replace("KEY_TILE", str(KEYS))).rstrip()
+    attend = (SOFTMAX + ATTEND.replace("KEY_TILE", str(KEYS)).replace("RING", str(SLOTS))).rstrip()
     return "\n".join(("", head, wrappers(dtype), "", warpgroup_wrappers(dtype), attend, *(entry.rstrip() for entry in entries), ""))
 
 
@@ -53,6 +52,6 @@ def warpgroup_constants(dtype: str) -> tuple[str, ...]:
         "ON_WARPGROUPS = False", "",
         f"WARPGROUP_CUDA = r'''{cuda_text(dtype)}'''", "",
         "WARPGROUP_LAUNCH = {", *(f'    "{name(width)}": {contract(width)},' for width in WIDTHS), "}",
-        f"WARPGROUP_NAMES = {{{names}}}  # by width of a head", "",
+        f"WARPGROUP_NAMES = {{{names}}}  # by width of a head", f"WARPGROUP_KEYS = {KEYS}  # of a tile", "",
         'WARPGROUP_MODULE = cp.RawModule(code=WARPGROUP_CUDA, options=("-std=c++17", "-arch=sm_90a"))',
     )

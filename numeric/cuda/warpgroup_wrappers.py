@@ -5,11 +5,12 @@ descriptor, runs while the threads go on, and is waited for. ``kp_wgmma_scores``
 ``kp_wgmma_values`` have the left one in registers and read the right one transposed. ``kp_hold`` is no instruction: it keeps the compiler
 from moving what is done with a register across an asynchronous product that has it. Guarantees: the texts stand between
 ``#ifndef KP_EMULATED`` and ``#endif``, like those of :mod:`wrappers`. Cannot see: whether hardware does what the emulator's meaning of
-these names says; without a device these lines are only compiled, for sm_90a.
+these names says; without a device these lines are only compiled, for sm_90a. Loads and barriers are those of :mod:`bulk_wrappers`.
 """
 
 from __future__ import annotations
 
+from kernelproof.numeric.cuda.bulk_wrappers import MAP, TEXT
 from kernelproof.numeric.cuda.wrappers import FACTORS
 
 REST = r"""
@@ -30,12 +31,6 @@ template <int PENDING>
 static __device__ __forceinline__ void kp_wgmma_wait()
 {
     asm volatile("wgmma.wait_group.sync.aligned %0;" : : "n"(PENDING) : "memory");
-}
-
-// what this thread has put into shared memory is seen by products behind the next barrier
-static __device__ __forceinline__ void kp_proxy_fence()
-{
-    asm volatile("fence.proxy.async.shared::cta;" : : : "memory");
 }
 
 static __device__ __forceinline__ unsigned kp_shared_address(const void* place)
@@ -86,8 +81,8 @@ def _product(name: str, columns: int, dtype: str, *, registers: bool) -> str:
 
 
 def warpgroup_wrappers(dtype: str) -> str:
-    """The text for a format: products for scores of 128 keys and for heads of 64 and 128 columns, and what orders them."""
+    """The text for a format: products for scores of 128 keys and for heads of 64 and 128 columns, what orders them, and loads."""
     products = [_product("kp_wgmma_scores", 128, dtype, registers=False)]
     products += [_product("kp_wgmma_values", columns, dtype, registers=True) for columns in (64, 128)]
-    head = "#ifndef KP_EMULATED\n// One instruction of the hardware each, and the predicate that it takes; nothing else in this text is."
-    return "\n\n".join((head, *products, REST.strip("\n"))) + "\n#endif"
+    head = "#ifndef KP_EMULATED\n// One instruction of the hardware each, and the predicate that it has; nothing else in this text is."
+    return "\n\n".join((MAP.strip("\n"), head, *products, REST.strip("\n"), TEXT.strip("\n"))) + "\n#endif"

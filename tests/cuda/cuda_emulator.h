@@ -44,6 +44,7 @@
 #define __shared__ static
 #define __launch_bounds__(...)
 #define __align__(size) alignas(size)
+#define __grid_constant__
 #define KP_DYNAMIC_SHARED(name) unsigned char* name = emulator::shared_memory()
 
 struct EmulatedIndex {
@@ -55,7 +56,8 @@ namespace emulator {
 constexpr int lanes = 32, words = 12;
 constexpr size_t stack_bytes = 128 * 1024, guard_bytes = 256;
 
-enum class State { ready, meeting, waiting, done };
+enum class State { ready, meeting, waiting, done, blocked };
+constexpr int states = 5;
 
 struct Lane {
     ucontext_t context;
@@ -66,6 +68,10 @@ struct Lane {
     EmulatedIndex thread{};
     uint32_t in[words] = {}, out[words] = {};
     struct Copies* copies = nullptr;
+    // of a barrier in shared memory: which one is waited for, the phase, and whether it was asked before
+    int barrier = 0;
+    unsigned parity = 0;
+    bool asked = false;
 };
 
 struct Warp {
@@ -86,7 +92,7 @@ struct Block {
     unsigned char* shared = nullptr;
     size_t shared_bytes = 0;
     char clock[2] = {}, start = 0;
-    int turn = 0;
+    int turn = 0, turns = 0;
     void* fiber = nullptr;
     long conflicts = 0, loads = 0, products = 0;
     EmulatedIndex index{}, size{}, grid{};
@@ -215,24 +221,30 @@ KP_UNSEEN inline void take(void* value, size_t bytes)
     }
 }
 
+bool goes_on(const Lane& lane);
+bool land();
+
 // Runs the lanes of one warp until each waits for something or has returned; false where they part.
 inline bool step(Warp& warp, std::vector<int>& order)
 {
     for (int number : order) {
         Lane& lane = warp.lane[number];
+        if (goes_on(lane)) {
+            lane.state = State::ready;
+        }
         if (lane.state == State::ready) {
             block->current = &lane;
             block->current_warp = &warp;
             switch_context(&block->scheduler, &lane.context, lane.fiber, lane.stack, false);
         }
     }
-    int count[4] = {};
+    int count[states] = {};
     for (int number = 0; number < lanes; ++number) {
         ++count[static_cast<int>(warp.lane[number].state)];
     }
     const int meeting = count[static_cast<int>(State::meeting)], done = count[static_cast<int>(State::done)];
-    if (meeting == 0) {
-        return true;
+    if (meeting == 0 || count[static_cast<int>(State::ready)] + count[static_cast<int>(State::blocked)] > 0) {
+        return error[0] == 0;
     }
     if (meeting < lanes) {
         report(done ? "some lanes of a warp have returned and the others wait at an instruction of the whole warp"
@@ -286,7 +298,7 @@ inline bool run_block(int schedule, std::mt19937& random)
         if (schedule > 2) {
             std::shuffle(turns.begin(), turns.end(), random);
         }
-        int count[4] = {};
+        int count[states] = {};
         for (unsigned thread = 0; thread < block->size.x; ++thread) {
             ++count[static_cast<int>(block->lane[thread].state)];
         }
@@ -295,6 +307,12 @@ inline bool run_block(int schedule, std::mt19937& random)
             return true;
         }
         if (count[static_cast<int>(State::ready)] > 0) {
+            continue;
+        }
+        if (count[static_cast<int>(State::blocked)] > 0) {
+            if (!std::any_of(block->lane, block->lane + block->size.x, goes_on) && !land()) {
+                return false;
+            }
             continue;
         }
         if (done > 0) {
@@ -311,6 +329,7 @@ inline bool run_block(int schedule, std::mt19937& random)
             block->lane[thread].state = State::ready;
         }
         block->turn ^= 1;
+        ++block->turns;
     }
 }
 
@@ -318,6 +337,11 @@ void clear_copies(Lane& lane);
 void begin_products(unsigned warps);
 void end_products();
 void begin_copies();
+void begin_barriers();
+void begin_loads();
+void begin_held(unsigned threads);
+void end_registers();
+void end_loads();
 
 template <class... A, size_t... I>
 void call(void (*kernel)(A...), void** parameters, std::index_sequence<I...>)
@@ -400,6 +424,7 @@ int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned share
             mine.stack = memory + thread * stack_bytes;
             mine.state = State::ready;
             mine.thread = {thread, 0, 0};
+            mine.asked = false;
             clear_copies(mine);
             getcontext(&mine.context);
             mine.context.uc_stack.ss_sp = mine.stack;
@@ -414,9 +439,14 @@ int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned share
             warp[at] = {&lane[at * lanes], nullptr, {}, 0};
         }
         begin_copies();
+        begin_held(threads);
         begin_products(threads / lanes);
+        begin_barriers();
+        begin_loads();
         good = run_block(schedule, random);
         end_products();
+        end_registers();
+        end_loads();
         for (unsigned at = 0; !exact && at < guard_bytes; ++at) {
             if (base[shared + at] != 0xff) {
                 report("a kernel wrote behind its shared memory");
@@ -568,6 +598,7 @@ inline __nv_bfloat16 __double2bfloat16(double value) { return {emulator::encode_
 
 #include "cuda_wrappers.h"
 #include "cuda_warpgroup.h"
+#include "cuda_loads.h"
 
 extern "C" const char* emulator_error() { return emulator::error; }
 // loads by ldmatrix, banks that met twice in one, products by mma: of the last launch

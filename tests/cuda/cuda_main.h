@@ -51,9 +51,13 @@ inline int run_file(const Launcher* launchers, int count, const char* path)
     std::vector<void*> parameters;
     for (int64_t left = read_number(file); left > 0; --left) {
         const int64_t owner = read_number(file), value = read_number(file);
-        void* held = std::malloc(sizeof(int64_t));
+        const int64_t bytes = read_number(file);  // of a map, whose second word is the place, and 0 of what is a number or a place itself
+        int64_t* held = static_cast<int64_t*>(std::aligned_alloc(128, 128));
         const int64_t given = owner < 0 ? value : reinterpret_cast<int64_t>(memory[owner]) + value;
-        std::memcpy(held, &given, sizeof given);
+        if (bytes > 0 && std::fread(held, 1, bytes, file) != static_cast<size_t>(bytes)) {
+            std::abort();
+        }
+        held[bytes > 0] = given;
         parameters.push_back(held);
     }
     int (*launch)(unsigned, unsigned, unsigned, int, void**) = nullptr;

@@ -4,33 +4,20 @@
 // the address, for a transposed factor panels of 64 columns), 16 rows of it for each warp. It is as late as it may be: its sums are NaN from
 // its start until the wait that covers it, and what it read must then still be there, in shared memory and in registers. It is an error to
 // start one on sums that no fence and no product came before, to read what an asynchronous copy brought without kp_proxy_fence after it, to
-// write sums in flight, and for the warps of a group to start different products. Cannot see: how the hardware rounds inside (here: sums in
-// float32 in the order of k), plain stores to shared memory without a proxy fence, a fence that came before the registers were written,
-// what a compiler moves (kp_hold does nothing here), other exchanges than that of 128 bytes.
+// write sums in flight, and for the warps of a group to start different products; registers must be held (cuda_held.h). Cannot see: how the
+// hardware rounds inside (here: sums in float32 in the order of k), plain stores to shared memory without a proxy fence, other exchanges
+// than that of 128 bytes.
 
 #pragma once
 
+#include "cuda_factors.h"
+#include "cuda_held.h"
+
 namespace emulator {
-
-constexpr int group_warps = 4, depth = 16;
-// where shared memory begins for addresses in it: no multiple of 1024, as a launch may have it
-constexpr unsigned shared_start = 1024 + 128;
-
-struct Product {
-    float* sums[lanes];
-    const unsigned* left[lanes];
-    unsigned kept[lanes][4];
-    std::vector<float> value[lanes];
-    std::vector<uint16_t> read;
-    unsigned long long a, b;
-    int columns;
-    bool registers;
-    long group;
-};
 
 struct Products {
     std::vector<Product> pending;
-    long group = 0, fences = 0, started = 0;
+    long group = 0, fences = 0, started = 0, fence = 0;
     uint64_t history = 0;
 };
 
@@ -44,11 +31,16 @@ inline std::vector<Products>& products()
 KP_UNSEEN inline void begin_products(unsigned warps)
 {
     products().assign(warps, Products{});
+    for (unsigned warp = 0; warp < warps; ++warp) {
+        started[warp].count = 0;
+        started[warp].group = 0;
+    }
 }
 
 KP_UNSEEN inline void end_products()
 {
     const std::vector<Products>& all = products();
+    end_held();
     for (size_t warp = 0; warp < all.size(); ++warp) {
         if (!all[warp].pending.empty()) {
             report("a product of a warpgroup was not waited for");
@@ -58,81 +50,6 @@ KP_UNSEEN inline void end_products()
             report("the warps of a group start different products");
         }
     }
-}
-
-// the entry of a factor that a descriptor means: `by` counts rows of a left factor or columns of a right one, `k` what is summed over
-inline const unsigned char* entry_of(unsigned long long matrix, int by, int k, bool transposed)
-{
-    const unsigned start = matrix % 16384 * 16, panel = (matrix >> 16) % 16384 * 16, eight = (matrix >> 32) % 16384 * 16;
-    unsigned address = transposed ? start + by / 64 * panel + k / 8 * eight + k % 8 * 128 + by % 64 * 2
-                                  : start + by / 8 * eight + by % 8 * 128 + k * 2;
-    address ^= (address >> 7 & 7) << 4;
-    return block->shared + static_cast<int>(address - shared_start);
-}
-
-KP_UNSEEN inline bool descriptor_holds(unsigned long long matrix)
-{
-    if (matrix >> 62 != 1 || (matrix >> 49 & 7) != 0) {
-        report("a descriptor of another exchange than that of 128 bytes");
-        return false;
-    }
-    return true;
-}
-
-KP_UNSEEN inline uint16_t entry_at(unsigned long long matrix, int by, int k, bool transposed)
-{
-    const unsigned char* at = entry_of(matrix, by, k, transposed);
-    if (at < block->shared || at + 2 > block->shared + block->shared_bytes) {
-        report("a product reads outside shared memory");
-        return 0;
-    }
-    const auto piece = static_cast<size_t>(at - block->shared) / 16;
-    if (piece < most_pieces && unfenced[piece]) {
-        report("a product reads what a copy brought and no kp_proxy_fence has shown it");
-    }
-    uint16_t bits;
-    std::memcpy(&bits, at, sizeof bits);
-    return bits;
-}
-
-// What a warp's part of a product has in its factors: of the left one 16 rows, then the right one.
-KP_UNSEEN inline std::vector<uint16_t> factors(const Product& product, int warp)
-{
-    std::vector<uint16_t> read;
-    for (int row = 0; row < (product.registers ? 0 : 16); ++row) {
-        for (int k = 0; k < depth; ++k) {
-            read.push_back(entry_at(product.a, warp % group_warps * 16 + row, k, false));
-        }
-    }
-    for (int lane = 0; product.registers && lane < 16 * 16; ++lane) {
-        // row, k of the fragment: who has it, and where
-        const int row = lane / 16, k = lane % 16, owner = row % 8 * 4 + k % 8 / 2;
-        read.push_back(static_cast<uint16_t>(product.kept[owner][row / 8 + k / 8 * 2] >> 16 * (k % 2)));
-    }
-    for (int column = 0; column < product.columns; ++column) {
-        for (int k = 0; k < depth; ++k) {
-            read.push_back(entry_at(product.b, column, k, product.registers));
-        }
-    }
-    return read;
-}
-
-// Reads in the thread's own name, for a sanitizer: a part of the right factor, and of the left one.
-inline void touch(const Product& product, int warp, int lane)
-{
-    unsigned sum = 0;
-    const auto see = [&](unsigned long long matrix, int by, int k, bool transposed) {
-        sum += *static_cast<const volatile unsigned char*>(entry_of(matrix, by, k, transposed));
-    };
-    for (int at = lane; at < product.columns * depth; at += lanes) {
-        see(product.b, at / depth, at % depth, product.registers);
-    }
-    for (int at = lane; !product.registers && at < 16 * depth; at += lanes) {
-        see(product.a, warp % group_warps * 16 + at / depth, at % depth, false);
-    }
-    static volatile unsigned sink;
-    (void)sink;
-    (void)sum;
 }
 
 constexpr uint32_t in_flight = 0xffffabcd;
@@ -149,6 +66,27 @@ KP_UNSEEN inline void untouched(const Product& product)
                 return;
             }
         }
+    }
+}
+
+// What a product has of registers was held after it was written or waited for, and before the fence.
+KP_UNSEEN inline void check_held(const Product& product, int warp, long fence, bool chained, bool adds)
+{
+    bool held = true, waited = false;
+    for (int lane = 0; lane < lanes; ++lane) {
+        const unsigned thread = static_cast<unsigned>(warp * lanes + lane);
+        for (int at = 0; product.registers && at < 4; ++at) {
+            held = held && held_before(thread, product.left[lane] + at, fence);
+        }
+        for (int at = 0; !chained && at < product.columns / 2; ++at) {
+            waited = waited || is_waited(thread, product.sums[lane] + at);
+            held = held && (!adds || held_before(thread, product.sums[lane] + at, fence));
+        }
+    }
+    if (waited) {
+        report("sums were waited for and not held by kp_hold before the next product");
+    } else if (!held) {
+        report("registers of a product were not held between being written and kp_wgmma_fence");
     }
 }
 
@@ -195,6 +133,7 @@ KP_UNSEEN void start_product(Warp& warp, long line)
     if (before == nullptr && mine.fences == 0) {
         report("a product on registers that no kp_wgmma_fence came before");
     }
+    check_held(product, number, mine.fence, before != nullptr, add);
     product.read = factors(product, number);
     Exactly exactly;
     const float* of = table(MANTISSA, BIAS);
@@ -216,6 +155,7 @@ KP_UNSEEN void start_product(Warp& warp, long line)
         }
     }
     mine.pending.push_back(std::move(product));
+    note_started(number, mine.pending);
 }
 
 // The products but for those of the last `pending` groups are done: nothing that they have in use may have changed.
@@ -246,10 +186,12 @@ KP_UNSEEN inline void finish_products(Warp& warp, long pending)
         for (int lane = 0; last && !product.value[lane].empty() && lane < lanes; ++lane) {
             for (size_t at = 0; at < product.value[lane].size(); ++at) {
                 product.sums[lane][at] = product.value[lane][at];
+                mark_waited(static_cast<unsigned>(number * lanes + lane), product.sums[lane] + at);
             }
         }
     }
     mine.pending.swap(left);
+    note_started(number, mine.pending);
     mine.fences = 0;
 }
 
@@ -269,18 +211,33 @@ void warpgroup_product(float (&c)[FRAGMENTS][4], const unsigned* left, unsigned 
 
 inline void wait_for_products(int pending)
 {
-    meet(-100 - pending, [](Warp& warp, long place) { finish_products(warp, -100 - place); }, false);
+    touch_again(pending);
+    // what the lanes' parts of a product read is read when one of them goes on
+    meet(-100 - pending, [](Warp& warp, long place) { finish_products(warp, -100 - place); }, true);
 }
 
 }  // namespace emulator
 
 inline void kp_wgmma_fence()
 {
-    emulator::meet(-50, [](emulator::Warp& warp, long) { ++emulator::products()[&warp - emulator::block->warp].fences; }, false);
+    emulator::meet(
+        -50,
+        [](emulator::Warp& warp, long) {
+            emulator::Products& mine = emulator::products()[&warp - emulator::block->warp];
+            ++mine.fences;
+            mine.fence = ++emulator::moment;
+        },
+        false);
 }
 inline void kp_wgmma_commit()
 {
-    emulator::meet(-51, [](emulator::Warp& warp, long) { ++emulator::products()[&warp - emulator::block->warp].group; }, false);
+    emulator::meet(
+        -51,
+        [](emulator::Warp& warp, long) {
+            const long number = &warp - emulator::block->warp;
+            emulator::started[number].group = ++emulator::products()[number].group;
+        },
+        false);
 }
 template <int PENDING>
 void kp_wgmma_wait()
@@ -288,9 +245,3 @@ void kp_wgmma_wait()
     emulator::wait_for_products(PENDING);
 }
 inline void kp_proxy_fence() { emulator::show_copies(); }
-KP_UNSEEN inline unsigned kp_shared_address(const void* place)
-{
-    return static_cast<unsigned>(static_cast<const unsigned char*>(place) - emulator::block->shared) + emulator::shared_start;
-}
-inline void kp_hold(float&) {}
-inline void kp_hold(unsigned&) {}

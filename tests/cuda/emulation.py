@@ -16,11 +16,12 @@ import shutil
 import struct
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -71,6 +72,14 @@ class Compiler:
         flushes = f"static const bool flushes = (emulator::flushes = {'false' if WIDE.search(text) else 'true'});"
         source.write_text(f'#include "cuda_emulator.h"\n{flushes}\n{text}\n{launches}\n{own}\n', encoding="utf-8")
         self._compile(sanitizer, target, ("-I", str(self._header(sanitizer)), "-I", str(HERE), str(source)))
+        return target
+
+    def driver(self) -> Path:
+        """A library with the driver's function that makes maps of arrays."""
+        target, source = self.folder / "driver.so", self.folder / "driver.cpp"
+        if not target.exists():
+            source.write_text('#define KP_DRIVER\n#include "tensor_map.h"\n', encoding="utf-8")
+            self._compile("", target, ("-I", str(HERE), str(source)))
         return target
 
     def _header(self, sanitizer: str) -> Path:
@@ -133,23 +142,25 @@ class Memory:
 def run_program(program: Path, sanitizer: str, name: str, shape: tuple[int, ...], arguments: tuple[Any, ...]) -> None:
     """One launch in a process of its own; what was written comes back into the arrays."""
     owners: dict[int, tuple[np.ndarray, int, int]] = {}
-    parameters = []
-    for argument in arguments:
-        if not isinstance(argument, np.ndarray):
-            parameters.append((-1, int.from_bytes(argument.tobytes().ljust(8, b"\0"), "little", signed=True)))
+    parameters = b""
+    for given in arguments:
+        if not isinstance(given, np.ndarray):
+            parameters += struct.pack("<qqq", -1, int.from_bytes(given.tobytes().ljust(8, b"\0"), "little", signed=True), 0)
             continue
+        words = given.tobytes() if given.dtype.names else b""
+        argument = mapped(given) if words else given
         owner = owner_of(argument)
         low, high = np.lib.array_utils.byte_bounds(owner)
         owners.setdefault(id(owner), (owner, low, high - low if owner.size else 0))
         at = argument.__array_interface__["data"][0] - low if argument.size else 0
-        parameters.append((list(owners).index(id(owner)), at))
+        parameters += struct.pack("<qqq", list(owners).index(id(owner)), at, len(words)) + words
     blob = name.encode().ljust(128, b"\0") + struct.pack(f"<{len(shape)}q", *shape) + struct.pack("<q", len(owners))
     places = []
     for _, low, size in owners.values():
         blob += struct.pack("<q", size)
         places.append(len(blob))
         blob += ctypes.string_at(low, size)
-    blob += struct.pack("<q", len(parameters)) + b"".join(struct.pack("<qq", *pair) for pair in parameters)
+    blob += struct.pack("<q", len(arguments)) + parameters
     file = program.with_suffix(".call")
     file.write_bytes(blob)
     environment = {**os.environ, **SANITIZERS[sanitizer][1]}
@@ -186,10 +197,12 @@ class RawModule:
                 return run_program(program, self.sanitizer, name, (grid[0], block[0], shared_mem, self.schedule), arguments)
             library, memory, held = self.compiler.library(self.code, self.names), Memory(), []
             for argument in arguments:
-                if isinstance(argument, np.ndarray):
-                    held.append(ctypes.c_void_p(memory.pointer(argument)))
-                else:
+                if not isinstance(argument, np.ndarray):
                     held.append(np.ctypeslib.as_ctypes_type(argument.dtype)(argument.item()))
+                elif argument.dtype.names:
+                    held.append(aligned(argument, memory.pointer(mapped(argument))))
+                else:
+                    held.append(ctypes.c_void_p(memory.pointer(argument)))
             pointers = (ctypes.c_void_p * len(held))(*(ctypes.addressof(item) for item in held))
             failed = getattr(library, f"launch_{name}")(grid[0], block[0], shared_mem, self.schedule, pointers)
             counted = np.zeros(3, dtype=np.int64)
@@ -204,11 +217,30 @@ class RawModule:
 
 
 class Array(np.ndarray):
-    """An array that tells its address as CuPy's do."""
+    """An array that tells its address as CuPy's do; who asked is known by it, for a map of the driver's has no more."""
+
+    by_address: ClassVar[weakref.WeakValueDictionary[int, Array]] = weakref.WeakValueDictionary()
 
     @property
     def data(self) -> Any:
-        return SimpleNamespace(ptr=self.__array_interface__["data"][0])
+        address = self.__array_interface__["data"][0]
+        Array.by_address[address] = self
+        return SimpleNamespace(ptr=address)
+
+
+def mapped(words: np.ndarray) -> np.ndarray:
+    """The array that a map is of."""
+    assert words.size == 1 and words.dtype.itemsize == 128, "a kernel takes single structures by value"
+    return Array.by_address[int(words.view(np.uint64)[1])]
+
+
+def aligned(words: np.ndarray, address: int) -> Any:
+    """A map of the same array at another address, at a multiple of 128 itself."""
+    room = np.zeros(32, dtype=np.uint64)
+    held = room[-room.ctypes.data % 128 // 8 :][:16]
+    held[:] = words.view(np.uint64)
+    held[1] = address
+    return (ctypes.c_uint64 * 16).from_buffer(held)
 
 
 def _poisoned(shape: Any, dtype: Any) -> np.ndarray:
@@ -217,16 +249,31 @@ def _poisoned(shape: Any, dtype: Any) -> np.ndarray:
     return array.view(Array)
 
 
-def stand_in(compiler: Compiler, schedule: int = 0, sanitizer: str = "", capability: str = "90") -> ModuleType:
-    """A module that generated files take for cupy."""
+def stand_in(compiler: Compiler, schedule: int = 0, sanitizer: str = "", capability: str = "90", *, driver: bool = True) -> ModuleType:
+    """A module that generated files take for cupy; ``numpy`` is what they take for numpy, whose ctypes finds our driver, or none."""
     module = ModuleType("cupy")
     module.__getattr__ = lambda name: getattr(np, name)  # type: ignore[method-assign]
     made = {"schedule": schedule, "sanitizer": sanitizer, "compiler": compiler, "counts": np.zeros(3, dtype=np.int64)}
     module.empty = _poisoned  # type: ignore[attr-defined]
     module.asarray = lambda array: np.asarray(array).view(Array)  # type: ignore[attr-defined]
+    module.ascontiguousarray = lambda array: np.ascontiguousarray(array).view(Array)  # type: ignore[attr-defined]
+    module.broadcast_to = lambda array, shape: np.broadcast_to(array, shape, subok=True)  # type: ignore[attr-defined]
     module.RawModule = type("RawModule", (RawModule,), made)  # type: ignore[attr-defined]
+    module.numpy = _numpy(compiler, driver)  # type: ignore[attr-defined]
     module.cuda = SimpleNamespace(Device=lambda: SimpleNamespace(compute_capability=capability))  # type: ignore[attr-defined]
     return module
+
+
+def _numpy(compiler: Compiler, driver: bool) -> ModuleType:
+    def library(name: str) -> ctypes.CDLL:
+        if not driver or name != "libcuda.so.1":
+            raise OSError(f"{name}: cannot open shared object file")
+        return ctypes.CDLL(str(compiler.driver()))
+
+    numpy, own = ModuleType("numpy"), ModuleType("ctypes")
+    numpy.__getattr__, own.__getattr__ = (lambda name: getattr(np, name)), (lambda name: getattr(ctypes, name))  # type: ignore[method-assign]
+    numpy.ctypeslib, own.CDLL = SimpleNamespace(ctypes=own), library  # type: ignore[attr-defined]
+    return numpy
 
 
 @contextmanager
@@ -248,4 +295,6 @@ def namespace_of(source: str, module: ModuleType) -> dict[str, Any]:
     space: dict[str, Any] = {}
     with installed(module):
         exec(compile(source, "generated", "exec"), space)
+    if "np" in space:
+        space["np"] = module.numpy
     return space

@@ -87,8 +87,8 @@ TENSOR = (
     _tensor("a row without keys is divided by 0", r"total\[half\] == 0\.0f \? 0\.0f : 1\.0f / ", "1.0f / "),
     _tensor("the shift of a row without keys is infinite", r"highest == kp_minus_infinity\(\) \? 0\.0f : ", ""),
     # the online softmax
-    _tensor("the sum is not scaled again", r"        total\[half\] \*= again;\n", ""),
-    _tensor("the results are not scaled again", r"result\[f\]\[2 \* half \+ 1\] \*= again;", ""),
+    _tensor("the sum is not scaled again", r"        total\[half\] \*= again\[half\];\n", ""),
+    _tensor("the results are not scaled again", r"        kp_again\(result, again\);\n", ""),
     _tensor(
         "the maximum of two lanes is not joined",
         r"        highest = fmaxf\(highest, __shfl_xor_sync\(0xffffffffu, highest, 2\)\);\n", "",

@@ -1,8 +1,8 @@
 """Compiles a CUDA text with NVRTC, without a GPU, and holds it to its launch contract.
 
-What it does: takes the options that CuPy adds (-ftz=true); spilled registers are errors; so is local memory beyond the contract's, and more
-registers or another set of kernels than the contract names. Cannot see: dynamic shared memory, which the compiler does not know; the
-emulator allocates what the contract says.
+What it does: takes the options that CuPy adds (-ftz=true); spilled registers are errors; so is local memory beyond the contract's, more
+registers or another set of kernels than the contract names, and asynchronous products that the compiler makes wait or orders itself.
+Cannot see: dynamic shared memory, which the compiler does not know; the emulator allocates what the contract says.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 #: what CuPy adds, and what makes spills errors
 OPTIONS = ("-std=c++17", "-ftz=true", "--ptxas-options=-v", "--ptxas-options=--warn-on-spills", "--ptxas-options=--warning-as-error")
 USED = re.compile(r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores.*?Used (\d+) registers", re.DOTALL)
+#: what ptxas says of products of warpgroups that it does not take as they stand, and of counts of registers that it ignores
+CHANGED = re.compile(r"[^\n]*(?:\(C75\d\d\)|serialized|setmaxnreg)[^\n]*")
 #: bytes of shared memory that a block may ask for: on every architecture, and of compute capability 9.0
 MOST_SHARED, MOST_SHARED_90 = 99 * 1024, 227 * 1024
 
@@ -47,7 +49,10 @@ def measured(
         nvrtc.compileProgram(program, tuple(options))
     except nvrtc.NVRTCError as error:
         raise CompileError(f"{error}: {nvrtc.getProgramLog(program)}") from None
-    found = {name: tuple(map(int, numbers)) for name, *numbers in USED.findall(nvrtc.getProgramLog(program))}
+    log = nvrtc.getProgramLog(program)
+    if changed := CHANGED.search(log):
+        raise CompileError(changed.group().strip())
+    found = {name: tuple(map(int, numbers)) for name, *numbers in USED.findall(log)}
     if set(found) != set(contract):
         raise CompileError(f"kernels {sorted(found)}; the contract names {sorted(contract)}")
     for name, (stack, spilled, registers) in found.items():

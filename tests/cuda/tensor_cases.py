@@ -34,8 +34,9 @@ def few(cases: Any, dtype: str, width: int, seed: int = 0) -> Iterator[Any]:
 
 
 def long(cases: Any, dtype: str, width: int, seed: int = 0) -> Iterator[Any]:
-    """A call that goes through four tiles of 128 keys, so that memory of one is taken for another."""
+    """Calls through four tiles of 128 keys, so that memory of one is taken for another, and with one key in the last tile."""
     draw = cases.Draw(dtype, seed)
+    yield cases.Call({"q": draw(1, width), "k": draw(129, width), "v": draw(129, width)}, {"causal": True})
     yield cases.Call({"q": draw(20, width), "k": draw(400, width), "v": draw(400, width)})
 
 

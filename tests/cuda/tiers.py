@@ -76,7 +76,7 @@ class Tiers:
         try:
             with np.errstate(all="ignore"):
                 runs[tier]()
-        except AssertionError as error:
+        except (AssertionError, RuntimeError) as error:  # a file raises the latter where the driver refuses a map
             return " ".join(str(error).split()) or "failed"
         return ""
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from kernelproof.numeric.cuda.warpgroup_launch import FORMATS as MAP_FORMATS
+from kernelproof.numeric.cuda.warpgroup_launch import TEXT as MAPS
 from kernelproof.numeric.cuda.warpgroup_wrappers import warpgroup_wrappers
 from kernelproof.numeric.cuda.wrappers import wrappers
 from kernelproof.numeric.cuda_types import TYPES
@@ -25,7 +27,7 @@ from kernelproof.numeric.cuda_types import TYPES
 FORMATS = ("float16", "bfloat16")
 FIXTURE = Path(__file__).with_name("wrapper_vectors.json")
 #: compute capability 9.0 alone
-WARPGROUP = frozenset({"kp_wgmma_scores", "kp_wgmma_values64", "kp_wgmma_values128"})
+WARPGROUP = frozenset({"kp_wgmma_scores", "kp_wgmma_values64", "kp_wgmma_values128", "kp_copy_box"})
 
 
 def _values(columns: int) -> tuple[int, int, int, str]:
@@ -34,12 +36,12 @@ def _values(columns: int) -> tuple[int, int, int, str]:
         LAID(64, 128)
         float c[{columns // 8}][4];
         unsigned a[4];
-        for (int at = 0; at < 4; ++at) a[at] = in[threadIdx.x * 4 + at];
+        for (int at = 0; at < 4; ++at) {{ a[at] = in[threadIdx.x * 4 + at]; kp_hold(a[at]); }}
         kp_wgmma_fence();
         kp_wgmma_values(c, a, MATRIX(2048, 8192), 0);
         kp_wgmma_commit();
         kp_wgmma_wait<0>();
-        for (int at = 0; at < {columns // 2}; ++at) out[at] = __float_as_uint(c[at / 4][at % 4]);"""
+        for (int at = 0; at < {columns // 2}; ++at) {{ kp_hold(c[at / 4][at % 4]); out[at] = __float_as_uint(c[at / 4][at % 4]); }}"""
 
 
 #: by wrapper: threads, bytes of shared memory, words that a thread stores, the body; `in` are 32-bit words, `out` is a thread's own place
@@ -85,12 +87,25 @@ BODIES: dict[str, tuple[int, int, int, str]] = {
         kp_wgmma_scores(c, MATRIX(32, 16), MATRIX(8192 + 32, 16), 1);
         kp_wgmma_commit();
         kp_wgmma_wait<0>();
-        for (int at = 0; at < 64; ++at) out[at] = __float_as_uint(c[at / 4][at % 4]);"""),
+        for (int at = 0; at < 64; ++at) { kp_hold(c[at / 4][at % 4]); out[at] = __float_as_uint(c[at / 4][at % 4]); }"""),
     "kp_wgmma_values64": _values(64),
     "kp_wgmma_values128": _values(128),
+    # 24 rows of the second of two matrices, and 40 rows past its end, as they come to lie
+    "kp_copy_box": (128, 10240, 16, """
+        KP_DYNAMIC_SHARED(memory);
+        unsigned char* base = memory + (1024 - kp_shared_address(memory) % 1024) % 1024;
+        unsigned long long* barrier = reinterpret_cast<unsigned long long*>(base + 8192);
+        if (threadIdx.x == 0) { kp_barrier_init(barrier, 1); kp_barrier_show(); }
+        __syncthreads();
+        if (threadIdx.x == 0) { kp_barrier_expect(barrier, 8192); kp_copy_box(base, &map, 0, 72, 0, 0, 1, barrier); }
+        while (!kp_barrier_over(barrier, 0)) {}
+        for (int at = 0; at < 16; ++at) out[at] = reinterpret_cast<unsigned*>(base)[threadIdx.x * 16 + at];"""),
 }
 #: 24 KiB of the input as they are, from a multiple of 1024 bytes on; a descriptor of a place among them
 HEAD = r"""
+#ifndef KP_EMULATED
+static __device__ __forceinline__ void kp_proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" : : : "memory"); }
+#endif
 #define LAID(rows, columns) KP_DYNAMIC_SHARED(memory); \
     unsigned char* base = memory + (1024 - kp_shared_address(memory) % 1024) % 1024; \
     for (int at = threadIdx.x; at < 6144; at += 128) reinterpret_cast<unsigned*>(base)[at] = in[at]; \
@@ -106,7 +121,8 @@ def text_of(names: Sequence[str], dtype: str) -> str:
     parts = [f"#include <{TYPES[dtype].header}>", wrappers(dtype), *([warpgroup_wrappers(dtype), HEAD] if names[0] in WARPGROUP else [])]
     for name in names:
         _, _, words, body = BODIES[name]
-        head = f'extern "C" __global__ void ask_{name}(const unsigned* in, unsigned* all)'
+        by_map = ", const __grid_constant__ kp_map map" * (name == "kp_copy_box")
+        head = f'extern "C" __global__ void ask_{name}(const unsigned* in, unsigned* all{by_map})'
         parts.append(f"{head}\n{{\n    unsigned* out = all + threadIdx.x * {words};{body}\n}}")
     return "\n".join((*parts, ""))
 
@@ -122,6 +138,13 @@ def given(name: str, dtype: str) -> np.ndarray:
     return bits.view(np.uint32)
 
 
+def _map(module: ModuleType, array: Any, dtype: str) -> Any:
+    """A map of two matrices for boxes of 64 rows, made as generated files make it."""
+    space: dict[str, Any] = {"np": getattr(module, "numpy", np)}
+    exec(MAPS.replace("FORMAT", str(MAP_FORMATS[dtype])), space)
+    return space["_tensor_map"](space["_map_encoder"](), "in", array, [(2, 96 * 64), (1, 0), (1, 0)], 64)
+
+
 def asked(module: ModuleType, dtype: str, capability: int) -> Iterator[tuple[str, np.ndarray]]:
     """(wrapper, the words it gave) for all wrappers of a format that a device of this capability has."""
     groups = [([name for name in BODIES if name not in WARPGROUP], ()), ([name for name in BODIES if name in WARPGROUP], ("-arch=sm_90a",))]
@@ -132,7 +155,10 @@ def asked(module: ModuleType, dtype: str, capability: int) -> Iterator[tuple[str
             kernel = texts.get_function(f"ask_{name}")
             kernel.max_dynamic_shared_size_bytes = shared
             out = module.asarray(np.zeros(threads * words, dtype=np.uint32))
-            kernel((1,), (threads,), (module.asarray(given(name, dtype)), out), shared_mem=shared)
+            asked_of = module.asarray(given(name, dtype))
+            boxes = asked_of.view(np.uint16).reshape(2, 96, 64)
+            maps = (_map(module, boxes, dtype),) if name == "kp_copy_box" else ()
+            kernel((1,), (threads,), (asked_of, out, *maps), shared_mem=shared)
             yield name, np.asarray(out.get() if hasattr(out, "get") else out)
 
 
