@@ -35,6 +35,7 @@ def switched(source: str) -> str:
     return source.replace("\nON_WARPGROUPS = False\n", "\nON_WARPGROUPS = True\n")
 
 
+@pytest.mark.tier("T2", kernel="attention by products of warpgroups")
 @pytest.mark.parametrize(
     ("dtype", "width", "alignment"), [("float16", 64, "bottom_right"), ("float16", 128, "top_left"), ("bfloat16", 64, "top_left")]
 )
@@ -56,6 +57,7 @@ def test_every_call_keeps_its_bound(
     assert bounds.total.inconclusive <= 0.2 * (bounds.total.compared + bounds.total.inconclusive)
 
 
+@pytest.mark.tier("T2", kernel="attention by products of warpgroups")
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_the_order_of_threads_does_not_matter(dtype: str, emulated: Any, cases: ModuleType, tensor_cases: ModuleType) -> None:
     kernels = [emulated(switched(cupy_source(derive("attention"), dtype)), "attention", schedule) for schedule in (0, 1, 2, 7)]
@@ -92,6 +94,7 @@ def test_it_is_off_until_it_is_switched_on_and_needs_the_device_and_the_driver(
         assert (module.RawModule.counts[0] == 0) == here, "ldmatrix is the other kernel's"
 
 
+@pytest.mark.tier("T1", kernel="attention by products of warpgroups")
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_it_compiles_within_its_contract(dtype: str, neighbour: Any) -> None:
     """No spills, no local memory, nothing that the compiler makes wait; the wanted instructions as often as the tiles say."""
@@ -127,6 +130,7 @@ def test_cupy_hands_the_architecture_on(neighbour: Any, cupy: ModuleType, monkey
         compiler.compile_using_nvrtc(text, options=("-std=c++17", *nvrtc.includes()), arch="90")
 
 
+@pytest.mark.tier(kernel="attention by products of warpgroups")
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
 def test_sanitizers_find_nothing(
     sanitizer: str, emulation: ModuleType, compiler: Any, cases: ModuleType, tensor_cases: ModuleType
@@ -139,6 +143,7 @@ def test_sanitizers_find_nothing(
         bounds.check(call, kernel(*cases.arguments("attention", call, dtype), **call.options), None)
 
 
+@pytest.mark.tier("T0", kernel="attention by products of warpgroups")
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_wrappers_are_the_golden_ones(dtype: str) -> None:
     """No other tier sees what a wrapper's instruction does: a change has to be meant, and looked up in the PTX manual."""

@@ -39,6 +39,14 @@ def test_every_wrapper_is_asked(dtype: str, vectors: ModuleType, emulation: Modu
         assert not same(name, words, np.roll(words, 1)), "an answer in a wrong place would not be seen"
 
 
+@pytest.mark.parametrize(("architecture", "warpgroup"), [("sm_80", False), ("sm_90a", True)])
+def test_questions_compile_for_the_device(architecture: str, warpgroup: bool, vectors: ModuleType, neighbour: Any) -> None:
+    names = [name for name in vectors.BODIES if (name in vectors.WARPGROUP) == warpgroup]
+    contract = {f"ask_{name}": {"registers": 255, "local": 1024} for name in names}
+    ptx = neighbour("nvrtc").compiled(vectors.text_of(names, "float16"), contract, architecture)
+    assert ptx.count(".entry ") == len(names)
+
+
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_the_emulator_answers_as_the_device_did(dtype: str, vectors: ModuleType, emulation: ModuleType, compiler: Any) -> None:
     if not vectors.FIXTURE.is_file():
