@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: modules beside this file, in the order of the table
-MODULES = ("forward_faults", "warpgroup_faults", "gradient_faults", "tensor_gradient_faults")
+MODULES = (
+    "forward_faults", "warpgroup_faults", "inside_faults", "gradient_faults", "tensor_gradient_faults",
+)
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,17 @@ from kernelproof.symbolic.registry import derive, gradient
 
 #: from the name of a module beside this file to the module
 Near = Callable[[str], ModuleType]
-CONSTANTS = "CUDA", "LAUNCH"
+#: names of a text and of its contract
+PRINTED, TILED, TENSOR, WARPGROUP = ((f"{name}CUDA", f"{name}LAUNCH") for name in ("", "TILED_", "TENSOR_", "WARPGROUP_"))
 
 
 @dataclass(frozen=True)
 class Target:
     """``shown`` stands behind a kernel's name in the table, ``calls`` get the modules beside this file, phase, dtype and variant.
 
-    ``some`` of the calls are enough for a sanitizer, a process each launch, where they are many; ``shares``: threads share memory, so that
-    they may race; ``golden`` begins the names of golden files that the text must hold; ``only`` takes kernels of other widths away.
+    ``texts`` are the names of what is compiled, as far as the file has it. ``some`` of the calls are enough for a sanitizer, a process each
+    launch, where they are many; ``shares``: threads share memory, so that they may race. ``golden`` begins the names of golden files that
+    the text must hold; ``only`` takes kernels of other widths away.
     ``precision`` is what the bound assumes of a format, None for what it assumes by itself. ``architectures`` are those that the text is
     for, none where it is for all, and ``most_shared`` the bytes of shared memory that a block may have there.
     """
@@ -35,7 +37,7 @@ class Target:
     variant: dict[str, object]
     calls: Callable[[Near, str, str, dict[str, object]], list[Any]]
     gradient: bool = False
-    constants: tuple[str, str] = CONSTANTS
+    texts: tuple[tuple[str, str], ...] = (PRINTED,)
     some: int = 0
     shares: bool = True
     golden: tuple[str, ...] = ()
@@ -106,6 +108,11 @@ def _tensor_gradients(near: Near, phase: str, dtype: str, variant: dict[str, obj
     return [*near("tensor_gradient_cases").few(near("cases"), dtype, 64)]
 
 
+def _around(vjp: bool) -> Callable[[Near, str, str, dict[str, object]], list[Any]]:
+    """Calls for what stands around attention."""
+    return lambda near, phase, dtype, variant: [*near("inside_cases").calls(near("cases"), phase, dtype, vjp)]
+
+
 def _gradient_of_one_width(source: str) -> str:
     """The file with the kernels for heads of width 64."""
     source = re.sub(r'\n// a block has[^\n]*\nextern "C" __global__ void [^\n]*_tensor_[a-z]*128\((?:.*\n)*?}\n', "\n", source)
@@ -116,28 +123,30 @@ def _gradient_of_one_width(source: str) -> str:
 TARGETS: dict[str, Target] = {
     "tiled": Target(
         " in tiles", {"window": 70}, lambda near, phase, dtype, variant: [*near("tiled_cases").few(near("cases"), dtype, variant)],
-        constants=("TILED_CUDA", "TILED_LAUNCH"), only=_one_width("tiled"),
+        texts=(TILED,), only=_one_width("tiled"),
     ),
     "tensor": Target(
         " on tensor cores", {"causal_alignment": "bottom_right"},
         lambda near, phase, dtype, variant: [*near("tensor_cases").few(near("cases"), dtype, 64)],
-        constants=("TENSOR_CUDA", "TENSOR_LAUNCH"), golden=("wrappers",), precision=lambda near, dtype: "", only=_one_width("tensor"),
+        texts=(TENSOR,), golden=("wrappers",), precision=lambda near, dtype: "", only=_one_width("tensor"),
     ),
     "warpgroup": Target(
-        " by products of warpgroups", {"causal_alignment": "bottom_right"}, _long, constants=("WARPGROUP_CUDA", "WARPGROUP_LAUNCH"),
+        " by products of warpgroups", {"causal_alignment": "bottom_right"}, _long, texts=(WARPGROUP,),
         golden=("wrappers", "warpgroup"), precision=lambda near, dtype: "", only=_switched, architectures=("sm_90a",),
         most_shared=227 * 1024,
     ),
     # the printer's attention is what an old device gets; its threads share nothing but registers of a warp
     "": Target("", {}, _all, some=4, shares=False, capability="50"),
+    "inside": Target(" around attention", {}, _around(False), texts=(PRINTED, TILED), some=3),
     "gradient": Target(" gradient", {}, _gradients, gradient=True),
+    "gradient inside": Target(" gradient around attention", {}, _around(True), gradient=True, texts=(PRINTED, TILED), some=3),
     "gradient bent": Target(
         " gradient with soft-cap, sinks and rotary positions", {"softcap": 2.0, "sinks": True, "rotary": "interleaved"}, _gradients,
         gradient=True,
     ),
     "gradient tensor": Target(
         " gradient on tensor cores", {"grouped_query": True, "causal_alignment": "bottom_right"}, _tensor_gradients, gradient=True,
-        constants=("TENSOR_CUDA", "TENSOR_LAUNCH"), golden=("wrappers",), only=_gradient_of_one_width,
+        texts=(TENSOR,), golden=("wrappers",), only=_gradient_of_one_width,
         precision=lambda near, dtype: str(near("tensor_gradient_cases").precision(dtype)),
     ),
     "gradient mean": Target(

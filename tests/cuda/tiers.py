@@ -2,7 +2,7 @@
 
     python tests/cuda/tiers.py -o docs/cuda-tiers.md        all faults, all tiers: some minutes
     python tests/cuda/tiers.py --only 'gradient: '          faults whose name has these words
-    python tests/cuda/tiers.py --only 'right gradient'      right kernels of a key
+    python tests/cuda/tiers.py --only 'right gradient: '    right kernels of a key, behind the colon phase and format
 
 T0 text: the one-instruction wrappers are those of the golden file. T1 compile: NVRTC, within the launch contract. T2 execute: the emulator,
 values within the derived bound under every schedule, no bank conflicts. T3: the same text under g++'s sanitizers, address and undefined
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import re
 import sys
@@ -76,7 +77,8 @@ class Tiers:
         try:
             with np.errstate(all="ignore"):
                 runs[tier]()
-        except (AssertionError, RuntimeError) as error:  # a file raises the latter where the driver refuses a map
+        # a file refuses right arguments, or the driver a map: seen as well
+        except (AssertionError, ValueError, RuntimeError) as error:
             return " ".join(str(error).split()) or "failed"
         return ""
 
@@ -87,10 +89,11 @@ class Tiers:
 
     def _compile(self, source: str, kernel: str, architectures: tuple[str, ...]) -> None:
         nvrtc, target = neighbour("nvrtc"), self.targets[kernel]
-        text, contract = target.constants
-        found = nvrtc.constants(source, text, contract)
-        for architecture in target.architectures or architectures:
-            nvrtc.compiled(found[text], found[contract], architecture, target.most_shared)
+        found = nvrtc.constants(source, *itertools.chain(*target.texts))
+        there = [(found[text], found[contract]) for text, contract in target.texts if text in found]
+        assert there, f"none of {target.texts} is in the file"
+        for (text, contract), architecture in itertools.product(there, target.architectures or architectures):
+            nvrtc.compiled(text, contract, architecture, target.most_shared)
 
     def _execute(self, source: str, phase: str, dtype: str, kernel: str, schedules: tuple[int, ...], sanitizer: str) -> None:
         target = self.targets[kernel]
@@ -130,7 +133,7 @@ def rows(tiers: Tiers, only: str, record: Path, told: Callable[[str], None]) -> 
         told(f"{shown}: {name or 'right'}: {seen or 'nothing seen'} ({time.perf_counter() - began:.1f} s)")
 
     for phase, dtype, kernel in neighbour("targets").RIGHT:
-        if only in f"right {kernel}":
+        if only in f"right {kernel}: {phase} {dtype}":
             run("", source_of(phase, dtype, kernel), phase, dtype, kernel)
     for fault in sorted(neighbour("faults").FAULTS, key=lambda fault: [*targets].index(fault.kernel)):
         if only in fault.name:
