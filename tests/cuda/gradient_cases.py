@@ -23,6 +23,18 @@ cases = sys.modules["kernelproof_cuda_cases"]
 HEADED = frozenset({"grouped_query", "sinks", "alibi"})
 #: calls of a phase that are enough where the program does not depend on the values: the first so many
 MOST = {"attention": 22, "encoder_block": 3}
+#: shapes of a few calls: rows longer than a warp has lanes, more rows than a block has warps
+FEW: dict[str, tuple[dict[str, tuple[int, ...]], ...]] = {
+    "layer_norm": ({"x": (40, 5), "gain": (5,), "bias": (5,)},),
+    "rms_norm": ({"x": (40, 5), "gain": (5,)}, {"x": (3, 40), "gain": (40,)}),
+    "softmax": ({"x": (3, 40)}, {"x": (2, 2, 5)}),
+    "activation": ({"x": (3, 47)},),
+    "rotary": ({"x": (2, 33, 6)}, {"x": (3, 2)}),
+    "feed_forward": (
+        {"x": (33, 5), "w1": (5, 7), "b1": (7,), "w2": (7, 5), "b2": (5,)},
+        {"x": (2, 3, 4), "w1": (4, 40), "b1": (40,), "w2": (40, 4), "b2": (4,)},
+    ),
+}
 
 
 def calls(phase: str, variant: dict[str, object], dtype: str, seed: int = 0) -> Iterator[Any]:
@@ -82,8 +94,9 @@ def few(phase: str, dtype: str, variant: dict[str, object]) -> list[Any]:
     draw = cases.Draw(dtype, 3)
     if phase == "embedding":
         return [cases.Call({"ids": np.array([[4, 0, 4], [2, 4, 8]]), "table": draw(9, 3), "grad_out": draw(2, 3, 3)})]
-    if phase == "layer_norm":
-        return [cases.Call({"x": draw(40, 5), "gain": draw(5), "bias": draw(5), "grad_out": draw(40, 5)})]
+    if phase in FEW:
+        made = [{name: draw(*shape) for name, shape in (*shapes.items(), ("grad_out", shapes["x"]))} for shapes in FEW[phase]]
+        return [cases.Call(tensors, {"start": 3} if phase == "rotary" else {}) for tensors in made]
     own, kept, sinks = ((2,), (2,), {"sinks": draw(2)}) if variant.get("sinks") else ((), (), {})
     near, far, calls = draw.choice(34, 35), draw.choice(5, 40), []
     near[5] = far[1] = far[4] = False  # queries that see no key, the last one among them

@@ -139,6 +139,8 @@ TARGETS: dict[str, Target] = {
     "": Target("", {}, _all, some=4, shares=False, capability="50"),
     "inside": Target(" around attention", {}, _around(False), texts=(PRINTED, TILED), some=3),
     "gradient": Target(" gradient", {}, _gradients, gradient=True),
+    # threads share nothing but registers of a warp
+    "gradient apart": Target(" gradient", {}, _gradients, gradient=True, shares=False),
     "gradient inside": Target(" gradient around attention", {}, _around(True), gradient=True, texts=(PRINTED, TILED), some=3),
     "gradient bent": Target(
         " gradient with soft-cap, sinks and rotary positions", {"softcap": 2.0, "sinks": True, "rotary": "interleaved"}, _gradients,
@@ -162,4 +164,11 @@ RIGHT = (
     ("attention", "float16", "gradient bent"), ("attention", "float32", "gradient mean"), ("attention", "bfloat16", "gradient mean"),
     ("embedding", "float32", "gradient"), ("layer_norm", "float32", "gradient"), ("attention", "float16", "gradient tensor"),
     ("attention", "bfloat16", "gradient tensor"),
+    *((phase, "float32", "") for phase in ("embedding", "positional", "rotary", "feed_forward", "activation", "layer_norm", "rms_norm")),
+    ("rms_norm", "bfloat16", ""), ("feed_forward", "float16", ""), ("rotary", "bfloat16", ""), ("positional", "float16", ""),
+    *((phase, "float32", "gradient") for phase in ("feed_forward", "rms_norm")),
+    ("feed_forward", "bfloat16", "gradient"), ("rms_norm", "float16", "gradient"),
+    *((phase, "float32", "gradient apart") for phase in ("softmax", "activation", "rotary")), ("rotary", "float16", "gradient apart"),
+    *((phase, "float32", key) for phase in ("multi_head_attention", "encoder_block") for key in ("inside", "gradient inside")),
+    ("encoder_block", "bfloat16", "inside"), ("multi_head_attention", "float16", "gradient inside"),
 )

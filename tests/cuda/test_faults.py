@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from kernelproof.numeric.cuda.wrappers import FACTORS, wrappers
+from kernelproof.symbolic.registry import has_gradient, phases
 
 pytestmark = pytest.mark.cuda
 HERE = Path(__file__).parent
@@ -66,6 +67,13 @@ def test_every_fault_changes_its_text(neighbour: Any) -> None:
         texts.setdefault(key, neighbour("tiers").source_of(*key))
         fault.applied(texts[key])
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) > 250
+
+
+def test_every_phase_and_gradient_stands_in_the_table_as_a_right_kernel(neighbour: Any) -> None:
+    targets = neighbour("targets")
+    right = {(phase, targets.TARGETS[kernel].gradient) for phase, _, kernel in targets.RIGHT}
+    assert right == {(phase, vjp) for phase in phases() for vjp in (False, True) if not vjp or has_gradient(phase)}
+    assert len(set(targets.RIGHT)) == len(targets.RIGHT)
 
 
 def test_the_table_of_tiers_names_every_fault_as_seen() -> None:
