@@ -15,7 +15,7 @@ from pathlib import Path
 
 #: modules beside this file, in the order of the table
 MODULES = (
-    "forward_faults", "warpgroup_faults", "inside_faults", "gradient_faults", "tensor_gradient_faults",
+    "forward_faults", "warpgroup_faults", "printer_faults", "inside_faults", "gradient_faults", "tensor_gradient_faults",
 )
 
 
