@@ -12,14 +12,18 @@ behaviour (a) and thread (t). Exit code 1: a fault that no tier saw or that is n
 from __future__ import annotations
 
 import argparse
+import atexit
 import hashlib
 import itertools
 import json
+import multiprocessing
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -110,36 +114,73 @@ class Tiers:
             assert conflicts == 0, f"{conflicts} bank conflicts"
 
 
-def rows(tiers: Tiers, only: str, record: Path, told: Callable[[str], None]) -> list[tuple[str, str, dict[str, str]]]:
-    """(kernel, fault, what each tier says), right kernels first; what the record knows of the same text is not run again."""
-    found: list[tuple[str, str, dict[str, str]]] = []
-    targets = neighbour("targets").TARGETS
-    known = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()] if record.is_file() else []
+@dataclass(frozen=True)
+class Job:
+    """A file to put through the tiers, the name of its fault empty for a right kernel."""
 
-    def run(name: str, source: str, phase: str, dtype: str, kernel: str) -> None:
-        began, digest = time.perf_counter(), digest_of(source)
-        wanted, architectures = (TIERS if targets[kernel].shares else TIERS[:-1]), (("sm_90",) if name else ARCHITECTURES)
-        before = next((line["said"] for line in known if line["digest"] == digest), None)
-        said = before or {tier: tiers.see(tier, source, phase, dtype, kernel, architectures) for tier in wanted}
-        shown = f"{phase} {dtype}{targets[kernel].shown}"
-        found.append((shown, name, said))
-        if before is None:
-            record.parent.mkdir(parents=True, exist_ok=True)
-            with record.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"digest": digest, "kernel": shown, "fault": name, "said": said}, ensure_ascii=False) + "\n")
-        if NO_TEXT in said.get("T2", ""):
-            raise SystemExit(f"{name}: the fault makes no C++ of the text, and no tier is asked: {said['T2']}")
-        seen = ", ".join(tier for tier in TIERS if said.get(tier))
-        told(f"{shown}: {name or 'right'}: {seen or 'nothing seen'} ({time.perf_counter() - began:.1f} s)")
+    name: str
+    source: str
+    phase: str
+    dtype: str
+    kernel: str
 
+    def said(self) -> dict[str, str]:
+        """What each tier says."""
+        shares = neighbour("targets").TARGETS[self.kernel].shares
+        architectures = ("sm_90",) if self.name else ARCHITECTURES
+        given = self.source, self.phase, self.dtype, self.kernel, architectures
+        return {tier: _tiers().see(tier, *given) for tier in (TIERS if shares else TIERS[:-1])}
+
+    def timed(self) -> tuple[dict[str, str], float]:
+        """What each tier says, and the seconds that it took."""
+        began = time.perf_counter()
+        return self.said(), time.perf_counter() - began
+
+
+@cache
+def _tiers() -> Tiers:
+    """Of this process, with a folder of its own that goes with it."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return Tiers(Path(folder.name))
+
+
+def jobs(only: str) -> Iterator[Job]:
+    """Right kernels first, then faults in the order of their kernels."""
+    targets = [*neighbour("targets").TARGETS]
     for phase, dtype, kernel in neighbour("targets").RIGHT:
         if only in f"right {kernel}: {phase} {dtype}":
-            run("", source_of(phase, dtype, kernel), phase, dtype, kernel)
-    for fault in sorted(neighbour("faults").FAULTS, key=lambda fault: [*targets].index(fault.kernel)):
+            yield Job("", source_of(phase, dtype, kernel), phase, dtype, kernel)
+    for fault in sorted(neighbour("faults").FAULTS, key=lambda fault: targets.index(fault.kernel)):
         if only in fault.name:
             source = fault.applied(source_of(fault.phase, fault.dtype, fault.kernel))
-            run(fault.name, source, fault.phase, fault.dtype, fault.kernel)
-    return found
+            yield Job(fault.name, source, fault.phase, fault.dtype, fault.kernel)
+
+
+def rows(only: str, record: Path, told: Callable[[str], None]) -> list[tuple[str, str, dict[str, str]]]:
+    """(kernel, fault, what each tier says); what the record knows of the same text is not run again."""
+    lines = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
+    known = {row["digest"]: row["said"] for row in map(json.loads, lines)}
+    every = [(job, digest_of(job.source)) for job in jobs(only)]
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool, record.open("a", encoding="utf-8") as file:
+        running = {pool.submit(job.timed): (job, digest) for job, digest in every if digest not in known}
+        for future in as_completed(running):
+            job, digest = running[future]
+            (said, seconds), shown = future.result(), _shown(job)
+            if NO_TEXT in said["T2"]:
+                pool.shutdown(cancel_futures=True)
+                raise SystemExit(f"{job.name}: the fault makes no C++ of the text, and no tier is asked: {said['T2']}")
+            known[digest] = said
+            file.write(json.dumps({"digest": digest, "kernel": shown, "fault": job.name, "said": said}, ensure_ascii=False) + "\n")
+            file.flush()
+            seen = ", ".join(tier for tier in TIERS if said.get(tier))
+            told(f"{shown}: {job.name or 'right'}: {seen or 'nothing seen'} ({seconds:.1f} s)")
+    return [(_shown(job), job.name, known[digest]) for job, digest in every]
+
+
+def _shown(job: Job) -> str:
+    return f"{job.phase} {job.dtype}{neighbour('targets').TARGETS[job.kernel].shown}"
 
 
 def digest_of(source: str) -> str:
@@ -179,8 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--record", type=Path, default=Path("build/cuda-tiers.jsonl"), help="what is known, to go on with")
     parser.add_argument("--only", default="", help="faults whose name has this")
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        found = rows(Tiers(Path(folder)), given.only, given.record, lambda line: print(line, file=sys.stderr, flush=True))
+    found = rows(given.only, given.record, lambda line: print(line, file=sys.stderr, flush=True))
     table = markdown(found)
     print(table)
     if given.output:
