@@ -1,11 +1,12 @@
 """The checks of CUDA kernels can fail: seeded faults are each seen by the tier that the table names, where right kernels pass.
 
-A push runs faults of the printer's kernels, those around attention inside multi-head attention, and some in attention, on tensor cores and
-in tiles. Which of all tiers sees which of all faults is the work of ``tiers.py``, which takes minutes; its table is ``docs/cuda-tiers.md``.
+A push runs some faults of the printer's kernels, of those around attention inside multi-head attention, and of attention on tensor cores
+and in tiles. Which of all tiers sees which of all faults is the work of ``tiers.py``, which takes minutes; its table is ``docs/cuda-tiers.md``.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -31,8 +32,9 @@ def _faults() -> Any:
 
 
 FAULTS = _faults().FAULTS
-#: those in gradients are tried in ``test_gradients_faults``
-PUSHED = [fault for fault in FAULTS if fault.push and not fault.kernel.startswith("gradient")]
+#: those in gradients are tried in ``test_gradients_faults``; a push tries a third of what is quick, in turn through the families
+QUICK = [fault for fault in FAULTS if fault.push and not fault.kernel.startswith("gradient")]
+PUSHED = QUICK if os.environ.get("KERNELPROOF_CUDA_PROFILE") else QUICK[::3]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 pytestmark = pytest.mark.cuda
 #: the faults in gradients, for the names of the tests; ``faults`` imports nothing of the project
 FAULTS = [fault for fault in runpy.run_path(str(Path(__file__).with_name("faults.py")))["FAULTS"] if fault.kernel.startswith("gradient")]
-TRIED = [fault for fault in FAULTS if fault.push or os.environ.get("KERNELPROOF_CUDA_PROFILE")]
+TRIED = FAULTS if os.environ.get("KERNELPROOF_CUDA_PROFILE") else [fault for fault in FAULTS if fault.push][::3]
 #: tiers that right kernels are run through on a push; ``test_gradients`` executes the others, ``tiers.py`` runs all tiers
 RIGHT = (("T3a", "gradient"), ("T3t", "gradient"), ("T0", "gradient tensor"), ("T1", "gradient tensor"), ("T2", "gradient tensor"))
 
@@ -44,9 +44,3 @@ def test_a_right_kernel_passes(tier: str, kernel: str, tiers: Any, neighbour: An
     dtype = "float16" if kernel == "gradient tensor" else "float32"
     source = neighbour("tiers").source_of("attention", dtype, kernel)
     assert tiers.see(tier, source, "attention", dtype, kernel) == ""
-
-
-@pytest.mark.tier("T3a", vjp=True)
-@pytest.mark.parametrize("phase", ["embedding", "layer_norm"])
-def test_sanitizers_find_nothing(phase: str, tiers: Any, neighbour: Any) -> None:
-    assert tiers.see("T3a", neighbour("tiers").source_of(phase, "float32", "gradient"), phase, "float32", "gradient") == ""

@@ -20,7 +20,7 @@ from kernelproof.symbolic.registry import gradient, has_gradient, phases
 
 pytestmark = pytest.mark.cuda
 #: on a push, for all properties of a gradient together, what is compiled and derived before not counted
-SECONDS = 3.0
+SECONDS = 2.0
 #: at night the others that do more to scores than masks do
 NIGHTLY: tuple[dict[str, object], ...] = (
     {"sinks": True, "softcap": 2.0, "rotary": "interleaved"}, {"fully_masked": "mean", "softcap": 2.0},

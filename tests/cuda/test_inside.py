@@ -92,12 +92,6 @@ def test_every_call_keeps_its_bound(phase: str, vjp: bool, dtype: str, runs: Run
     runs(source_of(phase, vjp, dtype), phase, vjp, dtype)
 
 
-@pytest.mark.tier("T3a", kernel="multi_head_attention gradient")
-def test_a_sanitizer_finds_nothing(runs: Runs) -> None:
-    """The thread sanitizer goes over it at night, in the table of tiers."""
-    runs(source_of("multi_head_attention", True), "multi_head_attention", True, sanitizer="address")
-
-
 # -- memory -----------------------------------------------------------------------------------------------------------------------------
 
 

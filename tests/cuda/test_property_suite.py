@@ -26,7 +26,7 @@ from kernelproof.symbolic.registry import derive, phases
 
 pytestmark = pytest.mark.cuda
 #: on a push, for all properties together
-SECONDS = {"tensor": 8.0, "tiled": 4.0, "other": 2.0}
+SECONDS = {"tensor": 6.0, "tiled": 3.0, "other": 1.5}
 #: of the kernel in tiles; a nightly run takes each option alone as well
 TILED: tuple[dict[str, object], ...] = ({}, {"grouped_query": True, "sinks": True, "window": 3, "causal_alignment": "bottom_right"})
 WIDTH = 64
