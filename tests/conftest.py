@@ -22,19 +22,19 @@ settings.register_profile("ci", derandomize=True, database=None, deadline=None, 
 settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-#: as tests/cuda names them
+#: as the marker ``tier`` names them; ``tests/cuda/conftest.py`` knows no others
 TIERS = {"T0": "T0 text", "T1": "T1 compile", "T2": "T2 execute", "T3a": "T3 address", "T3t": "T3 thread"}
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The table of tiers, of what this run did."""
     counts: dict[str, Counter[tuple[str, str]]] = {}
-    for outcome in ("passed", "failed"):
+    for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
             for name, value in report.user_properties if isinstance(report, pytest.TestReport) else ():
-                if name == "tier" and (report.when == "call" or outcome == "failed"):
+                if name == "tier" and (report.when == "call" or outcome != "passed"):
                     tier, _, kernel = value.partition(" ")
-                    counts.setdefault(kernel, Counter())[tier, outcome] += 1
+                    counts.setdefault(kernel, Counter())[tier, "passed" if outcome == "passed" else "failed"] += 1
     if not counts:
         return
 
@@ -45,3 +45,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("CUDA kernels by tier: tests passed; nothing here ran on hardware")
     rows = [(kernel, *(cell(kernel, tier) for tier in TIERS)) for kernel in sorted(counts)]
     terminalreporter.write_line(tabulate(rows, headers=["kernel", *TIERS.values()], disable_numparse=True))
+    terminalreporter.write_line("T1: compiled now, or byte for byte a text that tests/cuda/compiled.json has as compiled")

@@ -23,9 +23,10 @@ def _map_encoder():
 
 
 def _forward(array):
-    """The array, or a copy of it, whose axes go forward: maps have no strides that are negative or 0."""
-    steps = [step for size, step in zip(array.shape[:-1], array.strides) if size > 1]
-    return array if all(step > 0 for step in steps) else array.copy(order="C")
+    """The array, or a copy of it, whose axes go forward: maps have no strides that are negative, or 0 from row to row."""
+    steps = [step for size, step in zip(array.shape[:-2], array.strides) if size > 1]
+    rows = array.shape[-2] < 2 or array.strides[-2] > 0
+    return array if rows and all(step >= 0 for step in steps) else array.copy(order="C")
 
 
 def _tensor_map(encode, label, array, leads, rows):

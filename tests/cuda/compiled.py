@@ -5,7 +5,7 @@
 
 What it does: takes every phase, forward and gradient, in every variant of the registry and every format, and each CUDA text in those files.
 A text is compiled by NVRTC for all of :data:`ARCHITECTURES` within its launch contract; ``compiled.json`` has, under the digest of text,
-contract, options and NVRTC's version, the registers of each kernel. Guarantees: the record names only texts that passed. Cannot see:
+contract, compiler, options and checks, the registers of each kernel. Guarantees: the record names only texts that passed. Cannot see:
 values of options that no sample of the registry has, such as another window.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import itertools
 import json
 import re
@@ -68,7 +69,7 @@ class Text:
 
     @property
     def digest(self) -> str:
-        parts = (self.text, self.contract, self.architectures, self.most_shared, self.double, _nvrtc().OPTIONS, nvrtc_version())
+        parts = (self.text, self.contract, self.architectures, self.most_shared, self.double, judge())
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def compiled(self) -> Registers:
@@ -88,6 +89,17 @@ class Text:
 @cache
 def nvrtc_version() -> str:
     return version("nvidia-cuda-nvrtc")
+
+
+@cache
+def judge() -> tuple[str, ...]:
+    """What a verdict on a text depends on besides it: the compiler, its headers and options, and the checks as they are written."""
+    from cupy.cuda import nvrtc
+
+    own = _nvrtc()
+    packages = ("nvidia-cuda-nvrtc", "nvidia-cuda-runtime", "nvidia-cuda-cccl", "nvidia-cuda-crt")
+    written = (inspect.getsource(own.measured), inspect.getsource(Text.compiled), own.USED.pattern, own.CHANGED.pattern)
+    return (*map(version, packages), str(nvrtc.getVersion()), *own.OPTIONS, *written, ATOMIC.pattern, DOUBLE.pattern)
 
 
 def variants(phase: str) -> list[dict[str, object]]:
@@ -146,7 +158,7 @@ def _made(file: tuple[str, bool, str], known: dict[str, Line]) -> tuple[dict[str
         for text in texts(*file, variant):
             if text.digest not in found:
                 try:
-                    found[text.digest] = known.get(text.digest) or (text.name, text.compiled())
+                    found[text.digest] = text.name, known[text.digest][1] if text.digest in known else text.compiled()
                 except _nvrtc().CompileError as error:  # of a module that another process does not know by name
                     wrong.append(f"{text.name}: {error}")
     return found, wrong

@@ -24,6 +24,7 @@ def neighbour(name: str) -> ModuleType:
     return sys.modules[full]
 
 
+TIERS = {"T0", "T1", "T2", "T3a", "T3t"}
 #: of the parameter "sanitizer"
 SANITIZERS = {"address": "T3a", "thread": "T3t"}
 
@@ -38,6 +39,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     else:
         kernel = mark.kwargs.get("kernel") or f"{given['phase']}{' gradient' if given.get('vjp', mark.kwargs.get('vjp')) else ''}"
         tiers = list(mark.args) or [given["tier"] if "tier" in given else SANITIZERS[given["sanitizer"]]]
+    if not set(tiers) <= TIERS:
+        raise pytest.UsageError(f"{item.nodeid}: tiers {tiers}; expected some of {sorted(TIERS)}")
     item.user_properties += [("tier", f"{tier} {kernel}") for tier in tiers]
 
 

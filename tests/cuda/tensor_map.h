@@ -2,7 +2,8 @@
 //
 // What it does: cuTensorMapEncodeTiled with the driver's own parameters, for formats of 16 bits; a map holds them as they came. What the
 // driver's documentation asks for is asked for here: addresses, lengths, strides, boxes, and that a row of a box fits the exchange of its
-// pieces. A stride of 0 is refused, for nothing says that it is allowed. Cannot see: what the driver refuses beyond its documentation.
+// pieces. A stride of 0 is refused, for nothing says that it is allowed. Cannot see: what the driver refuses beyond that; its header also
+// says that each stride includes the one before it, and heads that lie closer than rows, as (positions, heads, d) has them, do not.
 
 #pragma once
 

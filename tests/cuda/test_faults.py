@@ -1,7 +1,7 @@
 """The checks of CUDA kernels can fail: seeded faults are each seen by the tier that the table names, where right kernels pass.
 
 A push runs some faults of the printer's kernels, of those around attention inside multi-head attention, and of attention on tensor cores
-and in tiles. Which of all tiers sees which of all faults is the work of ``tiers.py``, which takes minutes; its table is ``docs/cuda-tiers.md``.
+and in tiles. Which of all tiers sees which fault is the work of ``tiers.py``, which takes long; its table is ``docs/cuda-tiers.md``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Right kernels of every phase, forward and gradient, under g++'s sanitizers: address and undefined behaviour, thread where memory is shared.
+"""Right kernels of every phase and gradient, under g++'s sanitizers: address and undefined behaviour, thread where memory is shared.
 
 Attention's own kernels have tests beside theirs. The files and calls are those that seeded faults are put into, and ``tiers.py`` runs them
 through all tiers.
@@ -15,7 +15,7 @@ from kernelproof.symbolic.registry import has_gradient, phases
 
 pytestmark = pytest.mark.cuda
 PHASES = [phase for phase in phases() if phase != "attention"]
-#: whose threads share memory in float32; in larger phases these are the kernels of smaller ones, and a push leaves the slow ones to the night
+#: whose threads share memory in float32; a push leaves those of larger phases, which are slow, to the night
 SHARING = [(phase, True) for phase in ("embedding", "feed_forward", "layer_norm", "rms_norm")] + [("multi_head_attention", False)]
 SLOW = [("encoder_block", False), ("multi_head_attention", True), ("encoder_block", True)]
 TRIED = [

@@ -74,9 +74,9 @@ def test_a_refused_map_is_an_error_that_names_the_array(
 
 def test_what_a_map_cannot_have_is_copied(space: dict[str, Any], emulation: Any) -> None:
     array = stored(emulation, 2, 5, 64)
-    kept = (array, array[:, ::2], array.swapaxes(0, 1), array[:1], array[0])
-    shared = [np.broadcast_to(array[0, :1], shape, subok=True) for shape in ((4, 1, 64), (5, 64))]
-    copied = (array[::-1], array[:, ::-1], *shared)
+    heads, rows = (np.broadcast_to(array[0, :1], shape, subok=True) for shape in ((4, 1, 64), (5, 64)))
+    kept = (array, array[:, ::2], array.swapaxes(0, 1), array[:1], array[0], heads)
+    copied = (array[::-1], array[:, ::-1], rows)
     assert all(space["_forward"](part) is part for part in kept)
     for part in copied:
         made = space["_forward"](part)
