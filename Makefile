@@ -61,7 +61,6 @@ device: $(if $(filter .venv-cuda/%,$(DEVICE_PYTHON)),.venv-cuda/ready)
 # Goes on where it was stopped.
 nightly-cuda: require-g++ .venv-cuda/ready
 	.venv-cuda/bin/python tests/cuda/tiers.py --record build/cuda-tiers.jsonl -o docs/cuda-tiers.md
-	.venv-cuda/bin/python tests/cuda/compiled.py --update --all
 	KERNELPROOF_CUDA_PROFILE=standard .venv-cuda/bin/python -m pytest -m cuda tests/cuda
 
 lint: .venv/ready
