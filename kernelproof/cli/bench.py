@@ -57,8 +57,8 @@ def _speed(arguments: argparse.Namespace) -> int:
         require_writable(arguments.json, "the measurements")
     rows: list[Row] = []
 
-    def table(complete: bool) -> Table:
-        return Table({**machine(), **gpu.note()}, tuple(rows), complete, gpu.table(complete))
+    def table(complete: bool, ended: bool = True) -> Table:
+        return Table({**machine(), **gpu.note()}, tuple(rows), complete, gpu.table(complete, ended))
 
     complete = True
     with Steps(len(workloads) + len(gpu.workloads), shown=True) as steps:
@@ -71,7 +71,7 @@ def _speed(arguments: argparse.Namespace) -> int:
                 steps.start(on_gpu.name)
                 gpu.measure(on_gpu, steps.detail)
                 if arguments.json is not None:  # a device that hangs ends the process, and with it what is not written
-                    write(arguments.json, table(False).to_json())
+                    write(arguments.json, table(False, ended=False).to_json())
         except KeyboardInterrupt:
             steps.interrupt()
             complete = False

@@ -20,17 +20,22 @@ from pathlib import Path
 DONE, FAILED, TIMED_OUT, INTERRUPTED, NOT_RUN = "done", "failed", "timed out", "interrupted", "not run"
 #: seconds that an interrupted job has to write what it has
 GRACE = 8.0
+#: seconds that a killed one has to go
+KILLED = 5.0
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command; ``name`` is that of its log too. ``missing`` says why it cannot be run; ``limit`` are its seconds at most."""
+    """A command; ``name`` is that of its log too. ``missing`` says why it cannot be run; ``limit`` are its seconds at most. ``share`` is
+    what it may have of the seconds that its part has left when it begins, beside those of the jobs that wait; 0: all of them.
+    """
 
     name: str
     command: tuple[str, ...]
     limit: float = 1e9
     missing: str = ""
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,9 @@ class Session:
         try:
             while waiting or running:
                 while waiting and len(running) < part.together and self.clock() < deadline:
-                    self._start(part, waiting.pop(0), running)
-                late = [one for one in running if self.clock() >= min(deadline, one.begun + one.job.limit)]
+                    job = waiting.pop(0)
+                    self._start(part, job, running, deadline, sum(later.share for later in waiting))
+                late = [one for one in running if self.clock() >= one.until]
                 self._stop(part, late, running, TIMED_OUT)
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
@@ -113,7 +119,7 @@ class Session:
         for path in (*folder.glob("*.json"), *folder.glob("*.log")):
             path.unlink()
 
-    def _start(self, part: Part, job: Job, running: list[_Running]) -> None:
+    def _start(self, part: Part, job: Job, running: list[_Running], deadline: float, others: float) -> None:
         if job.missing:
             self._keep(Outcome(part.name, job.name, NOT_RUN, why=job.missing))
             return
@@ -127,21 +133,23 @@ class Session:
         except OSError as error:
             self._keep(Outcome(part.name, job.name, FAILED, why=f"{job.command[0]} cannot be started: {error.strerror}"))
             return
-        running.append(_Running(job, process, self.clock()))
+        now = self.clock()
+        of_part = (deadline - now) * (job.share / (job.share + others) if job.share else 1.0)
+        running.append(_Running(job, process, now, now + min(of_part, job.limit)))
 
     def _stop(self, part: Part, some: Sequence[_Running], running: list[_Running], status: str) -> None:
-        """Interrupt them all, then wait for each."""
+        """Interrupt them all; they have the grace together, not each."""
         for one in some:
             _signal(one.process, signal.SIGINT)
+        over = time.monotonic() + self.grace
         for one in some:
             running.remove(one)
-            try:
-                one.process.wait(self.grace)
-                why = "interrupted; what it wrote by then is there"
-            except subprocess.TimeoutExpired:
+            why = "interrupted; what it wrote by then is there"
+            if not _waited(one.process, over - time.monotonic()):
                 _signal(one.process, signal.SIGKILL)
-                one.process.wait()
                 why = "killed, for an interrupt did not end it"
+                if not _waited(one.process, KILLED):  # a driver may hold it; the session goes on without it
+                    why += ", and it has not gone"
             self._keep(Outcome(part.name, one.job.name, status, self.clock() - one.begun, why))
 
     def _ended(self, part: Part, one: _Running) -> None:
@@ -185,6 +193,7 @@ class _Running:
     job: Job
     process: subprocess.Popen[bytes]
     begun: float
+    until: float
 
 
 def _told(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
@@ -195,6 +204,15 @@ def _told(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
             reasons.setdefault((one.status, one.why), []).append(one.job)
     for (status, why), jobs in reasons.items():
         yield Outcome("", ", ".join(jobs), status, why=why)
+
+
+def _waited(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether it has ended within so many seconds."""
+    try:
+        process.wait(max(0.0, seconds))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _signal(process: subprocess.Popen[bytes], which: signal.Signals) -> None:

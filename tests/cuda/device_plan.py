@@ -11,11 +11,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from kernelproof.reports.speed.cuda.workloads import ONE_GROUP
 from kernelproof.symbolic.registry import phases
 
 ROOT = Path(__file__).parents[2]
@@ -26,15 +27,26 @@ PRODUCTS, BYTES = "flash,cudnn,compile,cupy,gemm", "compile,copy"
 #: a verification searches for so long, and may not take longer in all
 SEARCH, VERIFIED = 10, 75.0
 WITHOUT_GRADIENT = frozenset({"positional"})
-#: the tests of a device: name of the job, file, what -k picks
+#: the tests of a device: name of the job, file, what -k picks; a kernel that no device has run yet comes last
 TESTS: tuple[tuple[str, str, str], ...] = (
     ("tensor_cores", "test_device.py", "tensor_cores and False"),
-    ("warpgroups", "test_device.py", "tensor_cores and True"),
     ("tensor_core_gradients", "test_gradients_device.py", "tensor_cores"),
     ("tiles", "test_device.py", "in_tiles"),
     *((f"kernels_{dtype}", "test_device.py", f"every_kernel and {dtype}") for dtype in DTYPES),
     *((f"gradients_{dtype}", "test_gradients_device.py", f"every_gradient and {dtype}") for dtype in DTYPES),
-    ("bench", "test_bench.py", "on_a_device"),
+    ("bench", "test_bench.py", "on_a_device and not True"),
+    ("warpgroups", "test_device.py", "tensor_cores and True"),
+    ("warpgroups_bench", "test_bench.py", "on_a_device and True"),
+)
+#: seconds at most of tests that may hang
+UNTRIED: Mapping[str, float] = {"warpgroups": 60.0, "warpgroups_bench": 60.0}
+#: the benchmark by groups of rows, each a process of its own: group, phases, rivals, its share of the time
+BENCHES: tuple[tuple[str, tuple[str, ...], str, float], ...] = (
+    ("forward", ("attention",), PRODUCTS, 8),
+    ("gradient", ("attention.vjp",), PRODUCTS, 8),
+    ("float32", ("attention",), PRODUCTS, 1),
+    ("bytes", ("layer_norm", "positional"), BYTES, 2),
+    ("warpgroups", ("attention",), PRODUCTS, 6),
 )
 
 
@@ -54,11 +66,11 @@ def parts(run: ModuleType, folder: Path, quick: bool = False, cores: int | None 
             job(name, command, VERIFIED) for name, command in verifications(folder, formats)
         ), together, finish=write_verdicts),
         run.Part("tests", "the tests that need a device", 20, tuple(
-            job(name, tested_by(python, file, words)) for name, file, words in TESTS if not (quick and name.endswith("float64"))
+            job(name, tested_by(python, file, words), UNTRIED.get(name, 1e9))
+            for name, file, words in TESTS if not (quick and name.endswith("float64"))
         ), together),
-        run.Part("bench", "speed, alone on the device", 30, (
-            job("bytes", bench(python, folder, "bytes", ("layer_norm", "positional"), BYTES), 60.0),
-            job("attention", bench(python, folder, "attention", ("attention",), PRODUCTS)),
+        run.Part("bench", "speed, alone on the device", 30, tuple(
+            job(group, bench(python, folder, group, chosen, rivals), share=share) for group, chosen, rivals, share in BENCHES
         ), finish=write_bench),
         run.Part("sanitizers", "a short call of each kernel", 14, tuple(sanitized(job, python, SANITIZERS[: 1 if quick else None])),
                  min(together, len(SANITIZERS))),
@@ -80,12 +92,14 @@ def verifications(folder: Path, formats: tuple[str, ...] = DTYPES) -> Iterator[t
 def tested_by(python: str, file: str, words: str) -> tuple[str, ...]:
     """pytest on some tests of a file. A name that holds that of another format means its own alone."""
     words += " and not bfloat16" if words.endswith(" float16") else ""
-    return (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "cuda", "--tb=short", "-rfEs", f"tests/cuda/{file}", "-k", words)
+    told = ("-v", "--tb=short", "-rfEs", "-o", "faulthandler_timeout=60")  # the log names the test that hangs, and where
+    return (python, "-m", "pytest", "-p", "no:cacheprovider", "-m", "cuda", *told, f"tests/cuda/{file}", "-k", words)
 
 
-def bench(python: str, folder: Path, name: str, chosen: tuple[str, ...], rivals: str) -> tuple[str, ...]:
-    """The benchmark of some phases against some rivals."""
-    return (python, "-m", "kernelproof", "bench", *chosen, "--against", rivals, "--json", str(folder / "bench" / f"{name}.json"))
+def bench(python: str, folder: Path, group: str, chosen: tuple[str, ...], rivals: str) -> tuple[str, ...]:
+    """The benchmark of one group of rows against some rivals."""
+    command = (python, "-m", "kernelproof", "bench", *chosen, "--against", rivals, "--json", str(folder / "bench" / f"{group}.json"))
+    return ("env", f"{ONE_GROUP}={group}", *command)
 
 
 def sanitized(job: Any, python: str, tools: tuple[str, ...]) -> Iterator[Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,6 +102,56 @@ def test_a_job_that_an_interrupt_does_not_end_is_killed(run: ModuleType, tmp_pat
     assert [(one.job, one.status, one.why) for one in made.outcomes] == [
         ("deaf", "timed out", "killed, for an interrupt did not end it"), ("next", "not run", "the part's time was over"),
     ]
+
+
+class Deaf:
+    """A process that hears nothing but SIGKILL, or not even that; it takes as long as it is waited for."""
+
+    pid = 0
+
+    def __init__(self, now: list[float], killed: float = 0.0) -> None:
+        self.now, self.left, self.killed = now, 1e9, killed
+
+    def wait(self, timeout: float) -> None:
+        self.now[0] += min(timeout, self.left)
+        if self.left > timeout:
+            raise subprocess.TimeoutExpired("deaf", timeout)
+
+
+@pytest.mark.parametrize(("killed", "took", "why"), [(0.0, 8.0, ""), (1e9, 8.0 + 3 * 5.0, ", and it has not gone")])
+def test_jobs_that_are_stopped_have_one_grace_together(
+    run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: float, took: float, why: str
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    jobs = [run._Running(run.Job(name, ()), Deaf(now, killed), 0.0, 0.0) for name in "abc"]
+
+    def signalled(process: Deaf, which: signal.Signals) -> None:
+        process.left = process.killed if which == signal.SIGKILL else process.left
+
+    monkeypatch.setattr(run, "_signal", signalled)
+    made = session(run, tmp_path, clock=lambda: now[0])
+    made._stop(run.Part("one", "", 1, ()), jobs, list(jobs), run.TIMED_OUT)
+    assert now == [took]
+    assert [(one.job, one.why) for one in made.outcomes] == [(name, f"killed, for an interrupt did not end it{why}") for name in "abc"]
+
+
+def test_a_job_has_its_share_of_what_the_part_has_left(run: ModuleType, tmp_path: Path) -> None:
+    """A quarter of 100 seconds; then half of the 90 that are left when the first took 10; then all of the rest, up to its limit."""
+    now, until = [0.0], []
+
+    class Seen(run.Session):  # type: ignore[name-defined, misc]
+        def _ended(self, part: Any, one: Any) -> None:
+            until.append(one.until)
+            now[0] += 10.0
+            super()._ended(part, one)
+
+    jobs = (
+        run.Job("a", python("pass"), share=2), run.Job("b", python("pass"), share=3), run.Job("c", python("pass"), share=3),
+        run.Job("d", python("pass")), run.Job("e", python("pass"), limit=5),
+    )
+    Seen(tmp_path, dict(os.environ), tmp_path, clock=lambda: now[0]).run([run.Part("one", "", 1, jobs)], 100.0)
+    assert until == [25.0, 10 + 45.0, 100.0, 100.0, 45.0]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kernelproof.cli.parser import parse
-from kernelproof.reports.speed.cuda.workloads import CUDA_WORKLOADS
+from kernelproof.reports.speed.cuda.workloads import CUDA_WORKLOADS, GROUPS
 from kernelproof.reports.speed.cuda.workloads import chosen as rows_of
 from kernelproof.reports.speed.model import Table, read_table
 from kernelproof.reports.speed.rivals import CUDA, check_rivals
@@ -74,11 +74,21 @@ def test_every_test_of_a_device_is_picked(parts: dict[str, Any]) -> None:
 def test_the_benchmark_has_every_row_of_a_gpu_and_every_rival(parts: dict[str, Any]) -> None:
     rows, rivals = [], set()
     for job in parts["bench"].jobs:
-        read = parse(job.command[3:])
+        assert job.command[:2] == ("env", f"KERNELPROOF_CUDA_ROWS={job.name}") and job.share > 0
+        read = parse(job.command[5:])
         assert read.command == "bench" and not set(read.against) - set(check_rivals((), CUDA))
-        rows += [row.name for row in rows_of(read.phases)]
+        rows += [row.name for row in rows_of(read.phases, job.name)]
         rivals |= set(read.against)
-    assert sorted(rows) == sorted(row.name for row in CUDA_WORKLOADS) and rivals == set(check_rivals((), CUDA))
+    assert rows == [row.name for row in CUDA_WORKLOADS] and rivals == set(check_rivals((), CUDA))
+    assert [job.name for job in parts["bench"].jobs] == list(GROUPS), "a process for each group"
+
+
+def test_a_kernel_that_no_device_has_run_is_last_and_limited(parts: dict[str, Any]) -> None:
+    assert parts["bench"].jobs[-1].name == "warpgroups"
+    untried = [number for number, job in enumerate(parts["tests"].jobs) if job.command[-1].endswith(" and True")]
+    assert untried == list(range(len(parts["tests"].jobs)))[-2:] and all(parts["tests"].jobs[number].limit <= 60 for number in untried)
+    for job in parts["tests"].jobs:
+        assert {"-v", "faulthandler_timeout=60"} <= set(job.command), "a log that says which test hangs, and where"
 
 
 def test_quick_leaves_out_one_format_and_all_sanitizers_but_one(plan: ModuleType, run: ModuleType, parts: dict[str, Any]) -> None:

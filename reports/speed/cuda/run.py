@@ -2,17 +2,18 @@
 
 What it does: rows of a GPU are measured where no rival is named, or one that runs there is. Guarantees: without a device a call that asks
 for nothing else is an error of one line, and every other says in one line why there are none. Cannot see: a second device; the first is
-used, or what CUDA_VISIBLE_DEVICES says.
+used, or what CUDA_VISIBLE_DEVICES says. KERNELPROOF_CUDA_ROWS names one group of rows, where a session on a device measures each apart.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from kernelproof.reports.speed.cuda import device
 from kernelproof.reports.speed.cuda.measuring import CudaBench
-from kernelproof.reports.speed.cuda.workloads import CUDA_WORKLOADS, CudaWorkload, chosen
+from kernelproof.reports.speed.cuda.workloads import CUDA_WORKLOADS, ONE_GROUP, CudaWorkload, chosen
 from kernelproof.reports.speed.model import Row, Table
 from kernelproof.reports.speed.rivals import CUDA, check_rivals
 from kernelproof.symbolic.errors import InputError
@@ -23,7 +24,7 @@ class OnGpu:
 
     def __init__(self, phases: Sequence[str], names: Sequence[str], alone: bool) -> None:
         self.rivals = check_rivals(names, CUDA)
-        self.workloads: list[CudaWorkload] = chosen(phases) if self.rivals else []
+        self.workloads: list[CudaWorkload] = chosen(phases, os.environ.get(ONE_GROUP, "")) if self.rivals else []
         self.missing = device.missing() if self.workloads else ""
         self.rows: list[Row] = []
         self._bench: CudaBench | None = None
@@ -49,8 +50,8 @@ class OnGpu:
             self._bench = CudaBench(self.rivals, found, say=say)
         self.rows.append(self._bench.row(workload))
 
-    def table(self, complete: bool) -> Table | None:
-        """What there is so far; None where nothing was measured."""
+    def table(self, complete: bool, ended: bool = True) -> Table | None:
+        """What there is so far; None where nothing was measured. Only where the run has ended is nvidia-smi asked, which takes its time."""
         if self._bench is None:
             return None
-        return Table({**self._facts, "nvidia-smi after": device.asked()}, tuple(self.rows), complete)
+        return Table({**self._facts, "nvidia-smi after": device.asked() if ended else {}}, tuple(self.rows), complete)

@@ -2,9 +2,9 @@
 
 Targets are ratios of times ours / theirs, as everywhere in the benchmark; they are written here as what is aimed at in throughput: 0.6 of
 FLASH is a ratio of at most 1/0.6. Attention has 16384 tokens in all and 2048 columns over all heads, as papers have it: each array of a
-16-bit format then takes 67 MB, more than the L2 cache of any device so far. Guarantees: the first rows say the most, so that an
-interrupted run is worth the most. Cannot see: which of the kernels of a file a call takes; a width or device that does not fit the one
-on tensor cores goes to the next.
+16-bit format then takes 67 MB, more than the L2 cache of any device so far. Guarantees: rows are in groups, those that say the most first
+and those of a kernel that no device has run yet last, so that an interrupted run is worth the most. Cannot see: which of the kernels of a
+file a call takes; a width or device that does not fit the one on tensor cores goes to the next.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from math import prod
 from typing import Any
 
 from kernelproof.reports.speed.workloads import Workload
+from kernelproof.symbolic.errors import InputError
 from kernelproof.symbolic.registry import phase as phase_of
 
 #: bytes of an entry
@@ -119,13 +120,8 @@ def _attention(dtype: str, n: int, d: int, causal: bool, targets: Mapping[str, f
 _GRID = [(n, d, causal) for n in (4096, 16384) for d in (128, 64) for causal in (False, True)]
 
 
-def _of_format(dtype: str) -> tuple[CudaWorkload, ...]:
-    """Forward, forward by products of warpgroups, gradient."""
-    return (
-        *(_attention(dtype, *sizes, _FLASH) for sizes in _GRID),
-        *(_attention(dtype, *sizes, _TUNED, constants=_ON_WARPGROUPS, capability=90) for sizes in _GRID),
-        *(_attention(dtype, *sizes, _GRADIENT, vjp=True) for sizes in _GRID),
-    )
+def _in_16_bits(targets: Mapping[str, float], **more: Any) -> tuple[CudaWorkload, ...]:
+    return tuple(_attention(dtype, *sizes, targets, **more) for dtype in ("float16", "bfloat16") for sizes in _GRID)
 
 
 def _ordinary(options: Mapping[str, object]) -> CudaWorkload:
@@ -135,18 +131,29 @@ def _ordinary(options: Mapping[str, object]) -> CudaWorkload:
     return CudaWorkload("attention", sizes, targets={"cupy": 1 / 5}, options=options, without=without, peak=_PEAK)
 
 
-CUDA_WORKLOADS: tuple[CudaWorkload, ...] = (
-    *_of_format("float16"),
-    CudaWorkload("layer_norm", {"rows": 131072, "d": 1024}, targets=_BANDWIDTH),
-    CudaWorkload("positional", {"n": 524288, "d": 512}, targets=_BANDWIDTH),
-    _ordinary({}),
-    _ordinary(_CAUSAL),
-    *_of_format("bfloat16"),
-)
+#: rows that share a process in a session on a device: an access outside of memory takes all later rows of its process along
+GROUPS: Mapping[str, tuple[CudaWorkload, ...]] = {
+    "forward": _in_16_bits(_FLASH),
+    "gradient": _in_16_bits(_GRADIENT, vjp=True),
+    "float32": (_ordinary({}), _ordinary(_CAUSAL)),
+    "bytes": (
+        CudaWorkload("layer_norm", {"rows": 131072, "d": 1024}, targets=_BANDWIDTH),
+        CudaWorkload("positional", {"n": 524288, "d": 512}, targets=_BANDWIDTH),
+    ),
+    "warpgroups": _in_16_bits(_TUNED, constants=_ON_WARPGROUPS, capability=90),
+}
+CUDA_WORKLOADS: tuple[CudaWorkload, ...] = tuple(row for rows in GROUPS.values() for row in rows)
+#: the environment variable that names one group, for a run of its rows alone
+ONE_GROUP = "KERNELPROOF_CUDA_ROWS"
 
 
-def chosen(phases: Sequence[str]) -> list[CudaWorkload]:
-    """The rows of these phases, all without any; ``PHASE.vjp`` means its gradient rows alone. InputError for an unknown phase."""
+def chosen(phases: Sequence[str], group: str = "") -> list[CudaWorkload]:
+    """The rows of these phases, all without any; ``PHASE.vjp`` means its gradient rows alone. Of one group, where it is named.
+    InputError for an unknown phase or group.
+    """
     for name in phases:
         phase_of(name.removesuffix(".vjp"))
-    return [row for row in CUDA_WORKLOADS if not phases or row.phase in phases or row.kind in phases]
+    if group and group not in GROUPS:
+        raise InputError(f"{ONE_GROUP}={group}: there is no such group of rows; expected one of {', '.join(GROUPS)}")
+    rows = GROUPS[group] if group else CUDA_WORKLOADS
+    return [row for row in rows if not phases or row.phase in phases or row.kind in phases]

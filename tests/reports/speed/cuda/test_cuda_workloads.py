@@ -7,7 +7,9 @@ import itertools
 import pytest
 from cuda_cases import small
 
-from kernelproof.reports.speed.cuda.workloads import CUDA_WORKLOADS, chosen, operations, result_shapes, shapes, traffic
+from kernelproof.reports.speed.cuda import device
+from kernelproof.reports.speed.cuda.run import OnGpu
+from kernelproof.reports.speed.cuda.workloads import CUDA_WORKLOADS, GROUPS, chosen, operations, result_shapes, shapes, traffic
 from kernelproof.reports.speed.rivals import CUDA, RIVALS
 from kernelproof.reports.speed.workloads import WORKLOADS
 from kernelproof.symbolic.errors import InputError
@@ -90,3 +92,19 @@ def test_rows_are_chosen_by_phase_or_by_gradient() -> None:
     assert chosen(["softmax"]) == []
     with pytest.raises(InputError, match="phase 'sofmax'"):
         chosen(["sofmax"])
+
+
+def test_one_group_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "missing", lambda: "")
+    for group, rows in GROUPS.items():
+        monkeypatch.setenv("KERNELPROOF_CUDA_ROWS", group)
+        assert OnGpu([], ["flash"], alone=True).workloads == list(rows)
+        assert chosen(["layer_norm"], group) == [row for row in rows if row.phase == "layer_norm"]
+    monkeypatch.setenv("KERNELPROOF_CUDA_ROWS", "forwards")
+    with pytest.raises(InputError, match=r"KERNELPROOF_CUDA_ROWS=forwards: .* of forward, gradient, float32, bytes, warpgroups$"):
+        OnGpu([], ["flash"], alone=True)
+
+
+def test_a_kernel_that_no_device_has_run_comes_last_and_in_a_group_of_its_own() -> None:
+    assert {row.capability for row in GROUPS["warpgroups"]} == {90}
+    assert list(GROUPS)[-1] == "warpgroups" and CUDA_WORKLOADS[-len(GROUPS["warpgroups"]) :] == GROUPS["warpgroups"]
