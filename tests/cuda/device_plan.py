@@ -59,10 +59,10 @@ def parts(run: ModuleType, folder: Path, quick: bool = False, cores: int | None 
         run.Part("facts", "the device and what is installed", 2, (
             job("device", (python, "-m", "kernelproof.reports.speed.cuda.device"), 60.0),
         )),
-        run.Part("wrappers", "each one-instruction wrapper is asked with numbers", 8, (
+        run.Part("wrappers", "each one-instruction wrapper is asked with numbers", 10, (
             job("vectors", (python, "tests/cuda/wrapper_vectors.py", "-o", str(folder / "wrappers" / "vectors.json"))),
         )),
-        run.Part("verify", "every phase against its theorems, on CuPy", 26, tuple(
+        run.Part("verify", "every phase against its theorems, on CuPy", 24, tuple(
             job(name, command, VERIFIED) for name, command in verifications(folder, formats)
         ), together, finish=write_verdicts),
         run.Part("tests", "the tests that need a device", 20, tuple(

@@ -4,13 +4,17 @@
 
 What it does: kernels of one block that do nothing but call a wrapper and store what it gave. Inputs are drawn from a fixed seed: whole
 numbers, whose products and sums are exact in every order, for fragments and descriptors; numbers of all sizes for conversions and powers.
-Guarantees: the texts of the wrappers are those of generated files. Cannot see: rounding inside a product of other than whole numbers.
+Guarantees: the texts of the wrappers are those of generated files; those of compute capability 9.0 alone are asked last, each in a process
+of its own with a limit, so that one that hangs or ends its context takes no answer along. Cannot see: rounding inside a product of other
+than whole numbers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +30,10 @@ from kernelproof.numeric.cuda_types import TYPES
 
 FORMATS = ("float16", "bfloat16")
 FIXTURE = Path(__file__).with_name("wrapper_vectors.json")
+#: seconds that a process has for its question, CuPy's start and a compilation among them
+LIMIT = 20.0
+#: all words of an answer, where a barrier was asked as often as a copy could ever need and was not over
+NEVER = 0xFFFFFFFF
 #: compute capability 9.0 alone
 WARPGROUP = frozenset({"kp_wgmma_scores", "kp_wgmma_values64", "kp_wgmma_values128", "kp_copy_box"})
 
@@ -98,8 +106,9 @@ BODIES: dict[str, tuple[int, int, int, str]] = {
         if (threadIdx.x == 0) { kp_barrier_init(barrier, 1); kp_barrier_show(); }
         __syncthreads();
         if (threadIdx.x == 0) { kp_barrier_expect(barrier, 8192); kp_copy_box(base, &map, 0, 72, 0, 0, 1, barrier); }
-        while (!kp_barrier_over(barrier, 0)) {}
-        for (int at = 0; at < 16; ++at) out[at] = reinterpret_cast<unsigned*>(base)[threadIdx.x * 16 + at];"""),
+        int left = 1 << 14;
+        while (!kp_barrier_over(barrier, 0) && --left) {}
+        for (int at = 0; at < 16; ++at) out[at] = left ? reinterpret_cast<unsigned*>(base)[threadIdx.x * 16 + at] : 0xFFFFFFFF;"""),
 }
 #: 24 KiB of the input as they are, from a multiple of 1024 bytes on; a descriptor of a place among them
 HEAD = r"""
@@ -145,10 +154,17 @@ def _map(module: ModuleType, array: Any, dtype: str) -> Any:
     return space["_tensor_map"](space["_map_encoder"](), "in", array, [(2, 96 * 64), (1, 0), (1, 0)], 64)
 
 
-def asked(module: ModuleType, dtype: str, capability: int) -> Iterator[tuple[str, np.ndarray]]:
-    """(wrapper, the words it gave) for all wrappers of a format that a device of this capability has."""
-    groups = [([name for name in BODIES if name not in WARPGROUP], ()), ([name for name in BODIES if name in WARPGROUP], ("-arch=sm_90a",))]
-    for names, options in groups[: 1 + (capability == 90)]:
+def had(capability: int) -> tuple[list[str], list[str]]:
+    """The wrappers that a device of this capability has: those of all devices, those of 9.0 alone."""
+    return [name for name in BODIES if name not in WARPGROUP], [name for name in BODIES if name in WARPGROUP and capability == 90]
+
+
+def asked(module: ModuleType, dtype: str, wanted: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """(wrapper, the words it gave) for these wrappers of a format."""
+    for group, options in zip(had(90), ((), ("-arch=sm_90a",)), strict=True):
+        names = [name for name in group if name in wanted]
+        if not names:
+            continue
         texts = module.RawModule(code=text_of(names, dtype), options=("-std=c++17", *options))
         for name in names:
             threads, shared, words, _ = BODIES[name]
@@ -159,38 +175,66 @@ def asked(module: ModuleType, dtype: str, capability: int) -> Iterator[tuple[str
             boxes = asked_of.view(np.uint16).reshape(2, 96, 64)
             maps = (_map(module, boxes, dtype),) if name == "kp_copy_box" else ()
             kernel((1,), (threads,), (asked_of, out, *maps), shared_mem=shared)
-            yield name, np.asarray(out.get() if hasattr(out, "get") else out)
+            words = np.asarray(out.get() if hasattr(out, "get") else out)
+            if (words == NEVER).all():
+                raise RuntimeError(f"{name}: its barrier was never over")
+            yield name, words
 
 
-def answers(module: ModuleType, capability: int, keep: Callable[[dict[str, Any]], None]) -> list[str]:
-    """Ask for all formats, and say what failed; ``keep`` is told after every answer, so that a wrapper that ends it all takes
-    no other's along.
-    """
-    found: dict[str, Any] = {}
+def apart(name: str, dtype: str, limit: float = LIMIT) -> list[int]:
+    """The words that one wrapper gives in a process of its own."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--ask", name, dtype]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    if done.returncode:
+        said = done.stderr.strip().rpartition("\n")[2] or "no output"
+        raise RuntimeError(f"exit code {done.returncode}: {said}")
+    return [int(word) for word in json.loads(done.stdout)]
+
+
+def answers(
+    module: ModuleType, capability: int, keep: Callable[[dict[str, Any]], None], one: Callable[[str, str], list[int]] = apart
+) -> list[str]:
+    """Ask for all formats, and say what failed; ``keep`` is told after every answer. ``one`` asks for a wrapper of 9.0."""
+    found: dict[str, Any] = {dtype: {} for dtype in FORMATS}
     failed = []
+    plain, untried = had(capability)
     for dtype in FORMATS:
-        found[dtype] = {}
         try:
-            for name, words in asked(module, dtype, capability):
+            for name, words in asked(module, dtype, plain):
                 found[dtype][name] = words.tolist()
                 keep(found)
         except Exception as error:
-            failed.append(f"{dtype}, after {', '.join(found[dtype]) or 'nothing'}: {type(error).__name__}: {' '.join(str(error).split())}")
+            failed.append(f"{dtype}, after {', '.join(found[dtype]) or 'nothing'}: {_why(error)}")
+    for name, dtype in ((name, dtype) for name in untried for dtype in FORMATS):
+        try:
+            found[dtype][name] = one(name, dtype)
+            keep(found)
+        except Exception as error:
+            failed.append(f"{dtype}, {name}: {_why(error)}")
     return failed
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=FIXTURE)
-    output = parser.parse_args().output
+    parser.add_argument("--ask", nargs=2, metavar=("WRAPPER", "FORMAT"), help="print the words of one alone, and write no file")
+    arguments = parser.parse_args()
     import cupy
 
+    if arguments.ask:
+        name, dtype = arguments.ask
+        print(json.dumps(dict(asked(cupy, dtype, [name]))[name].tolist()))
+        return
     device = cupy.cuda.Device()
     about: dict[str, Any] = {"device": cupy.cuda.runtime.getDeviceProperties(device.id)["name"].decode(), "cupy": cupy.__version__}
     about |= {"driver": cupy.cuda.runtime.driverGetVersion(), "runtime": cupy.cuda.runtime.runtimeGetVersion()}
 
     def keep(found: dict[str, Any]) -> None:
-        output.write_text(json.dumps(about | found) + "\n", encoding="utf-8")
+        arguments.output.write_text(json.dumps(about | found) + "\n", encoding="utf-8")
 
     if failed := answers(cupy, int(device.compute_capability), keep):
         raise SystemExit("wrappers that did not answer:\n" + "\n".join(failed))
