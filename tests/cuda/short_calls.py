@@ -1,7 +1,8 @@
 """A few short calls of every CUDA kernel, for compute-sanitizer: ``compute-sanitizer --tool racecheck python tests/cuda/short_calls.py``.
 
 Every array has memory of its own from the driver, since in CuPy's pool a write past an end meets another array and is seen by nobody.
-Guarantees: each kernel is named before it is called. Cannot see: whether results are right; the tests of a device do.
+Guarantees: each kernel is named before it is called, and the one that no device has run yet is called last, where it takes no other along.
+Cannot see: whether results are right; the tests of a device do.
 """
 
 from __future__ import annotations
@@ -28,12 +29,17 @@ def calls(neighbour: Callable[[str], ModuleType], module: ModuleType, capability
 
     cases, tensor, gradients = neighbour("cases"), neighbour("tensor_cases"), neighbour("gradient_cases")
     wide = neighbour("tensor_gradient_cases")
-    for dtype, width in itertools.product(("float16", "bfloat16"), (64, 128)):
-        for switched in (False, True)[: 1 + (capability == 90)]:
+    formats = list(itertools.product(("float16", "bfloat16"), (64, 128)))
+
+    def forward(switched: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
+        for dtype, width in formats:
             space = _run(generate("attention", "cupy", dtype).source, ON_WARPGROUPS=switched)
             for call in itertools.islice(tensor.few(cases, dtype, width), MOST):
                 name = f"attention {dtype} width {width} warpgroups {switched}"
                 yield name, _called(space["attention"], cases.arguments("attention", call, dtype, module), call, module)
+
+    yield from forward(False)
+    for dtype, width in formats:
         space = _run(generate("attention", "cupy", dtype, vjp=True).source)
         for call in itertools.islice(wide.ragged(cases, dtype, width, every=False), MOST):
             arguments = gradients.arguments("attention", call, dtype, module)
@@ -48,6 +54,8 @@ def calls(neighbour: Callable[[str], ModuleType], module: ModuleType, capability
         space = _run(kernel.source)
         for call in itertools.islice(cases.calls(phase, kernel.variant, "float32"), 1, 1 + MOST):
             yield f"{phase} float32", _called(space[phase], cases.arguments(phase, call, "float32", module), call, module)
+    if capability == 90:
+        yield from forward(True)
 
 
 def _run(source: str, **constants: object) -> dict[str, Any]:
