@@ -18,7 +18,7 @@ from kernelproof.numeric.kernel import Kernel, generate
 from kernelproof.numeric.tuning import tuned
 from kernelproof.reports.speed.causes import with_causes
 from kernelproof.reports.speed.checking import BEYOND, Check, check
-from kernelproof.reports.speed.model import DIFFERS, FAILED, MEASURED, NOT_BUILT, NOT_THERE, WRONG, Aim, Comparison, Row
+from kernelproof.reports.speed.model import DIFFERS, ELSEWHERE, FAILED, MEASURED, NOT_BUILT, NOT_THERE, WRONG, Aim, Comparison, Row
 from kernelproof.reports.speed.paired import Effort, Pair, paired
 from kernelproof.reports.speed.rivals import NotThere, Rival, build
 from kernelproof.reports.speed.workloads import Inputs, Workload, inputs_of
@@ -108,9 +108,12 @@ class Bench:
 
 
 def compared(
-    name: str, target: float | None, make: Callable[[], Rival], result: Any, pair_with: Callable[[Callable[[], object]], Pair]
+    name: str, target: float | None, make: Callable[[], Rival], result: Any, pair_with: Callable[[Callable[[], object]], Pair],
+    whole: Callable[[], Any] | None = None,
 ) -> Comparison:
-    """Our kernel, which gave ``result``, against a rival: built, looked at, timed. What goes wrong is a status with its reason."""
+    """Our kernel, which gave ``result``, against a rival: built, looked at, timed. What goes wrong is a status with its reason: whatever
+    a rival raises is its own failure. ``whole`` calls our kernel for all of its result, where ``result`` is a part.
+    """
     try:
         rival = make()
     except NotThere as reason:
@@ -118,10 +121,16 @@ def compared(
     except Exception as error:
         return Comparison(name, FAILED, f"{type(error).__name__}: {error}".splitlines()[0][:200], target=target)
     try:
-        if rival.result is not None and (apart := _apart(result, rival.result(rival.call()))) > ALIKE:
-            return Comparison(name, DIFFERS, f"{rival.what}: its result is {apart:.2g} of the largest entry away", target=target)
+        if rival.result is not None:
+            theirs = rival.call()
+            if (apart := _apart(result, rival.result(theirs))) > ALIKE:
+                return Comparison(name, DIFFERS, f"{rival.what}: its result is {apart:.2g} of the largest entry away", target=target)
+            if whole is not None and rival.apart is not None and not (apart := rival.apart(whole(), theirs)) <= ALIKE:
+                what = f"{rival.what}: outside of the part that was checked its result is {apart:.2g} of the largest entry away"
+                return Comparison(name, ELSEWHERE, what, target=target)
+            del theirs  # memory that the timed calls may need
         pair = pair_with(rival.call).scaled(rival.scale)
-    except (MemoryError, RuntimeError, ValueError, TypeError) as error:
+    except Exception as error:
         return Comparison(name, FAILED, f"{rival.what}: {type(error).__name__}: {error}".splitlines()[0][:200], target=target)
     low, high = pair.quartiles
     return Comparison(

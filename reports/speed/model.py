@@ -17,6 +17,8 @@ from kernelproof.symbolic.errors import InputError
 
 FORMAT = "kernelproof speed 1"
 MEASURED, NOT_THERE, FAILED, DIFFERS = "measured", "not there", "failed", "differs"
+#: of a comparison: the part of the result that was held to its bound agrees with the rival's, the rest does not
+ELSEWHERE = "differs elsewhere"
 NOT_BUILT, WRONG = "not built", "wrong"
 MET, MISSED = "met", "missed"
 

@@ -21,13 +21,15 @@ from kernelproof.symbolic.errors import InputError
 class Rival:
     """What is called, and the call. ``result`` makes NumPy arrays of what the call gives; None where the call computes something else.
 
-    ``scale`` is what the time of a call is multiplied by, where the call does another amount of work.
+    ``scale`` is what the time of a call is multiplied by, where the call does another amount of work. ``apart`` takes the whole of our
+    result and what the call gave, where they are, and says how far they are apart: ``result`` may give a part of a large one.
     """
 
     what: str
     call: Callable[[], Any]
     result: Callable[[Any], Any] | None = None
     scale: float = 1.0
+    apart: Callable[[Any, Any], float] | None = None
 
 
 Builder = Callable[[Workload, Inputs], Rival]

@@ -1,8 +1,9 @@
 """The rows of a GPU: a kernel is generated, held to its bound on the work, compared with rivals, and timed against each by events.
 
 Guarantees: a kernel beyond its bound is not timed but called wrong; the source whose hash stands in a row is the one that was timed, with
-its constants set; the check computes with the numbers that the device was handed, under what is assumed of CuPy's arithmetic; a device that
-stopped computing ends the run, and the rows after it say so. Cannot see: heads other than the last, rows other than some.
+its constants set; the check computes with the numbers that the device was handed, under what is assumed of CuPy's arithmetic; heads other
+than the last agree with a rival, where one gives them, or the kernel is called wrong; a device that stopped computing ends the run, and the
+rows after it say so. Cannot see: against the bound, heads other than the last, and rows other than some.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kernelproof.reports.speed.cuda.causes import with_causes
 from kernelproof.reports.speed.cuda.events import EFFORT, Events, Timer
 from kernelproof.reports.speed.cuda.workloads import WIDTH, CudaWorkload, last, operations, result_shapes, traffic
 from kernelproof.reports.speed.measuring import compared
-from kernelproof.reports.speed.model import FAILED, MEASURED, NOT_BUILT, NOT_THERE, WRONG, Aim, Comparison, Row
+from kernelproof.reports.speed.model import ELSEWHERE, FAILED, MEASURED, NOT_BUILT, NOT_THERE, WRONG, Aim, Comparison, Row
 from kernelproof.reports.speed.paired import Effort
 from kernelproof.reports.speed.rivals import Rival, build
 from kernelproof.reports.speed.workloads import Inputs, Workload
@@ -162,7 +163,12 @@ class CudaBench:
             return replace(plain, status=WRONG, error=f"{found.worst:.3g} times its bound: {plain.checked}; not timed")
         aims = _memory_aims(workload, self.machine.peak(ours))
         host = min(self.machine.host_seconds(ours) for _ in range(3))
-        comparisons = [self._comparison(workload, given, result, ours, name) for name in self.rivals]
+        comparisons = []
+        for name in self.rivals:
+            comparisons.append(self._comparison(workload, given, result, ours, name))
+            if comparisons[-1].status == ELSEWHERE:
+                error = f"where it was checked it is within its bound and agrees with {name}, elsewhere it does not; not timed further"
+                return replace(plain, status=WRONG, error=error, comparisons=tuple(comparisons))
         times = [one.ours_seconds for one in comparisons if one.ours_seconds is not None]
         work = operations(workload)
         return replace(
@@ -178,7 +184,7 @@ class CudaBench:
             return Comparison(name, NOT_THERE, "the device stopped computing", target=target)
         pairing = Events(self.machine)
         found = compared(
-            name, target, lambda: self.build(name, workload, given.device), result, lambda theirs: pairing(ours, theirs, self.effort)
+            name, target, lambda: self.build(name, workload, given.device), result, lambda theirs: pairing(ours, theirs, self.effort), ours
         )
         if found.status == FAILED and not self.machine.alive():
             self.lost = f"{workload.name}, against {name}"

@@ -7,7 +7,7 @@ whether CuPy's products take tensor cores; float32 is what they are asked in. Wo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,16 @@ def _values(found: Any) -> Any:
     return shown.get() if hasattr(shown, "get") else shown
 
 
+def apart(ours: Any, theirs: Any) -> float:
+    """The largest difference over our largest entry, in all heads; infinite where the shapes differ, NaN where there is one."""
+    if ours.shape != theirs.shape:
+        return inf
+    return float(abs(ours - theirs).max()) / (float(abs(ours).max()) or 1.0)
+
+
 def _textbook(workload: Workload, inputs: Inputs) -> Rival:
     what = "softmax(q kᵀ / √d) v, whole arrays"
-    return Rival(what, lambda: attention(*inputs.arguments, causal=workload.causal), _values)
+    return Rival(what, lambda: attention(*inputs.arguments, causal=workload.causal), _values, apart=apart)
 
 
 def copy(workload: Workload, inputs: Inputs, size: int = COPIED) -> Rival:

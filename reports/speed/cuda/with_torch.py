@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from kernelproof.reports.speed.cuda.workloads import last, operations
@@ -27,23 +28,49 @@ def _torch() -> Any:
     return torch
 
 
+def _tensor(workload: Workload, array: Any) -> Any:
+    """The array as a tensor in the same memory."""
+    torch = _torch()
+    found = torch.from_dlpack(array)
+    return found.view(torch.bfloat16) if workload.dtype == "bfloat16" else found
+
+
 def tensors(workload: Workload, inputs: Inputs) -> dict[str, Any]:
     """The arrays as tensors, in the same memory. NotThere where PyTorch would work on a stream that CuPy's events do not see."""
     torch = _torch()
-    found = {name: torch.from_dlpack(array) for name, array in inputs.named.items()}
+    found = {name: _tensor(workload, array) for name, array in inputs.named.items()}
     if any(tensor.is_cuda for tensor in found.values()):
         import cupy
 
         if torch.cuda.current_stream().cuda_stream != cupy.cuda.get_current_stream().ptr:
             raise NotThere("PyTorch works on another stream than CuPy, whose events take the time")
-    if workload.dtype == "bfloat16":
-        found = {name: tensor.view(torch.bfloat16) for name, tensor in found.items()}
     return found
 
 
 def _values(found: Any) -> Any:
     """What is compared, as float32 in NumPy."""
     return tuple(map(_values, found)) if isinstance(found, tuple) else last(found).detach().float().cpu().numpy()
+
+
+def _apart(workload: Workload) -> Callable[[Any, Any], float]:
+    """The largest difference over our largest entry, in all heads, computed where the results are; infinite where the shapes differ, NaN
+    where there is one.
+    """
+    torch = _torch()
+
+    def one(ours: Any, theirs: Any) -> float:
+        mine, other = _tensor(workload, ours).float(), theirs.detach().float()
+        if mine.shape != other.shape:
+            return math.inf
+        return float((mine - other).abs().max()) / (float(mine.abs().max()) or 1.0)
+
+    def apart(ours: Any, theirs: Any) -> float:
+        pairs = zip(ours, theirs, strict=True) if isinstance(ours, tuple) else [(ours, theirs)]
+        with torch.inference_mode():
+            found = [one(mine, other) for mine, other in pairs]
+        return math.nan if any(map(math.isnan, found)) else max(found)
+
+    return apart
 
 
 def _calls(workload: Workload, given: Mapping[str, Any], function: Function) -> Callable[[], Any]:
@@ -65,8 +92,14 @@ def _what(workload: Workload, what: str) -> str:
     return f"{what}, the backward alone of a kept forward" if workload.vjp else what
 
 
-def sdpa(backend: str) -> Builder:
-    """scaled_dot_product_attention held to a backend."""
+def implementation() -> str:
+    """Which FLASH was put in the place of PyTorch's own; empty where it tells none."""
+    tell = getattr(import_module("torch.nn.attention"), "current_flash_attention_impl", lambda: None)
+    return str(tell() or "")
+
+
+def sdpa(backend: str, tell: Callable[[], str] = str) -> Builder:
+    """scaled_dot_product_attention held to a backend; ``tell`` says which implementation of it is active, where that is known."""
 
     def build(workload: Workload, inputs: Inputs) -> Rival:
         from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -74,10 +107,11 @@ def sdpa(backend: str) -> Builder:
         def function(workload: Workload, t: Mapping[str, Any]) -> Any:
             attend = _torch().nn.functional.scaled_dot_product_attention
             with sdpa_kernel([getattr(SDPBackend, backend)]):
-                return attend(t["q"][None], t["k"][None], t["v"][None], is_causal=workload.causal)[0]
+                return attend(t["q"][None], t["k"][None], t["v"][None], is_causal=workload.causal).squeeze(0)
 
-        call = _calls(workload, tensors(workload, inputs), function)
-        return Rival(_what(workload, f"scaled_dot_product_attention held to {backend}"), call, _values)
+        call, active = _calls(workload, tensors(workload, inputs), function), tell()
+        what = f"scaled_dot_product_attention held to {backend}{f' ({active})' if active else ''}"
+        return Rival(_what(workload, what), call, _values, apart=_apart(workload))
 
     return build
 
@@ -100,7 +134,7 @@ def compiled(what: str, function: Function) -> Builder:
 
     def build(workload: Workload, inputs: Inputs) -> Rival:
         call = _calls(workload, tensors(workload, inputs), _torch().compile(function, dynamic=False))
-        return Rival(f"torch.compile of {what}", call, _values)
+        return Rival(f"torch.compile of {what}", call, _values, apart=_apart(workload))
 
     return build
 
@@ -121,7 +155,7 @@ def product(workload: Workload, inputs: Inputs, size: int = PRODUCT_SIZE) -> Riv
     return Rival(what, call, scale=wanted / (2.0 * size**3))
 
 
-FLASH: Mapping[str, Builder] = dict.fromkeys(("attention", "attention.vjp"), sdpa("FLASH_ATTENTION"))
+FLASH: Mapping[str, Builder] = dict.fromkeys(("attention", "attention.vjp"), sdpa("FLASH_ATTENTION", implementation))
 CUDNN: Mapping[str, Builder] = dict.fromkeys(("attention", "attention.vjp"), sdpa("CUDNN_ATTENTION"))
 #: forward alone: a compiled backward gives up what the forward kept
 COMPILED: Mapping[str, Builder] = {

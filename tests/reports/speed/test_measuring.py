@@ -145,15 +145,22 @@ def test_a_rival_that_computes_something_else_is_not_compared(other: Any, status
     assert found.status == status and bool(timed) == (status == MEASURED)
 
 
-def test_a_rival_that_runs_out_of_memory_failed() -> None:
+class CompileException(Exception):
+    """As libraries have their own."""
+
+
+@pytest.mark.parametrize("kind", [MemoryError, ImportError, OSError, AssertionError, AttributeError, CompileException])
+def test_whatever_a_rival_raises_is_its_own_failure(kind: type[Exception]) -> None:
     def build(name: str, workload: Workload, inputs: Inputs) -> Rival:
         def call() -> Any:
-            raise MemoryError("17 GB")
+            raise kind("17 GB")
 
         return Rival("whole arrays", call, lambda found: found)
 
-    (found,) = bench(build=build, rivals=["numpy"])[0].row(WORK).comparisons
-    assert (found.status, found.what, found.ratio) == (FAILED, "whole arrays: MemoryError: 17 GB", None)
+    row = bench(build=build, rivals=["numpy"])[0].row(WORK)
+    (found,) = row.comparisons
+    assert (row.status, row.error) == (MEASURED, "")
+    assert (found.status, found.what, found.ratio) == (FAILED, f"whole arrays: {kind.__name__}: 17 GB", None)
 
 
 MEMORY = Workload("attention", WORK.sizes, megabytes=300, without={"numpy": "17 GB"})

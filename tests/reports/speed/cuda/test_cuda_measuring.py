@@ -189,6 +189,31 @@ def test_a_rival_that_takes_the_device_with_it_ends_the_run_but_not_the_row() ->
     assert "against flash" in made.row(small("positional")).error
 
 
+@pytest.mark.parametrize(("apart", "status"), [(2.0**-6, MEASURED), (0.1, WRONG), (float("nan"), WRONG)])
+def test_a_kernel_that_is_right_in_the_last_head_alone_is_wrong(apart: float, status: str) -> None:
+    """The rival agrees in the last head; what it says of all of them decides."""
+    row = replace(small("attention"), without={})
+    seen = []
+
+    def build(name: str, workload: CudaWorkload, inputs: Inputs) -> Rival:
+        def call() -> Any:
+            return numpy_kernel("attention", "cupy", "float32")(*inputs.arguments)
+
+        def said(ours: Any, theirs: Any) -> float:
+            seen.append(ours.shape == theirs.shape == (3, 16, 8))
+            return apart
+
+        return Rival("the same", call, lambda found: found[-1:], apart=said)
+
+    device = OnCpu()
+    found = bench(("flash", "gemm"), device, build=build).row(row)
+    assert found.status == status and all(seen) and len(seen) == (2 if status == MEASURED else 1)
+    assert bool(device.hosts) == (status == MEASURED), "what is wrong is not timed"
+    if status == WRONG:
+        assert [one.status for one in found.comparisons] == ["differs elsewhere"]
+        assert "agrees with flash, elsewhere it does not" in found.error
+
+
 def test_the_result_of_a_rival_is_compared_before_it_is_timed() -> None:
     row: CudaWorkload = replace(small("attention"), without={})
     found = bench(("cupy",), build=lambda *_: Rival("zeros", lambda: np.zeros((1, 16, 8)), lambda found: found)).row(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from cuda_cases import small
 
 from kernelproof.numeric.gradient_reference import gradient_reference
 from kernelproof.numeric.reference import reference
-from kernelproof.reports.speed.cuda.arrays import Drawn, Given
-from kernelproof.reports.speed.cuda.with_cupy import copied
+from kernelproof.reports.speed.cuda.arrays import Drawn, Given, stored, values_of
+from kernelproof.reports.speed.cuda.with_cupy import apart, copied
 from kernelproof.reports.speed.cuda.with_torch import CUDNN, FLASH, product
 from kernelproof.reports.speed.cuda.workloads import CudaWorkload, last
 from kernelproof.reports.speed.rivals import CPU, CUDA, RIVALS, NotThere, build, check_rivals
@@ -46,6 +47,65 @@ def test_flash_computes_attention_and_its_gradient(kind: str, dtype: str, option
     assert ("the backward alone" in rival.what) == row.vjp
     within(row, given, rival.result(rival.call()))
     within(row, given, rival.result(rival.call()))  # the forward that is kept serves again
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_backward_that_is_timed_is_that_of_attention_alone(dtype: str) -> None:
+    """Taking one of a batch of one by its number would have PyTorch fill an array with zeros and copy, in our favour."""
+    torch = pytest.importorskip("torch", reason=TORCH)
+    row = small("attention.vjp", dtype)
+    rival = FLASH["attention.vjp"](row, Drawn(np.array).inputs(row).device)
+    with torch.profiler.profile() as profiled:
+        rival.call()
+    names = {event.key for event in profiled.key_averages()}
+    assert any("flash_attention" in name and "backward" in name for name in names)
+    assert not [name for name in names if "select" in name.lower()]
+
+
+@pytest.mark.parametrize(("dtype", "head"), list(itertools.product(("float16", "bfloat16"), (0, 1, 2))))
+@pytest.mark.parametrize("kind", ["attention", "attention.vjp"])
+def test_every_head_is_compared_with_pytorch_where_the_results_are(kind: str, dtype: str, head: int) -> None:
+    pytest.importorskip("torch", reason=TORCH)
+    row = small(kind, dtype)
+    given = Drawn(np.array).inputs(row)
+    rival = FLASH[kind](row, given.device)
+    theirs = rival.call()
+    assert rival.apart is not None
+    every = theirs if isinstance(theirs, tuple) else (theirs,)
+    ours = tuple(stored(one.detach().float().numpy(), dtype) for one in every)
+    assert rival.apart(ours if row.vjp else ours[0], theirs) == 0
+    wrong = values_of(ours[-1], dtype).copy()
+    wrong[head, 3, 2] += 1
+    largest = np.abs(wrong).max()
+    ours = (*ours[:-1], stored(wrong, dtype))
+    assert rival.apart(ours if row.vjp else ours[0], theirs) == pytest.approx(1 / largest, rel=0.02)
+    wrong[head, 3, 2] = np.nan
+    ours = (*ours[:-1], stored(wrong, dtype))
+    assert np.isnan(rival.apart(ours if row.vjp else ours[0], theirs))
+    assert rival.apart(tuple(one[:2] for one in ours) if row.vjp else ours[0][:2], theirs) == np.inf
+
+
+def test_every_head_is_compared_with_the_textbook() -> None:
+    ours = np.zeros((3, 4, 2), np.float32)
+    ours[1, 2, 0] = 4
+    theirs = ours.copy()
+    assert apart(ours, theirs) == 0
+    theirs[0, 3, 1] = -1
+    assert apart(ours, theirs) == 0.25 and apart(ours, theirs[1:]) == np.inf
+    theirs[0, 0, 0] = np.nan
+    assert np.isnan(apart(ours, theirs))
+
+
+def test_the_implementation_of_flash_is_named_where_pytorch_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason=TORCH)
+    row = small("attention", "float16")
+    given = Drawn(np.array).inputs(row).device
+    monkeypatch.setattr(torch.nn.attention, "current_flash_attention_impl", lambda: "FA9", raising=False)
+    assert "FLASH_ATTENTION (FA9)" in FLASH["attention"](row, given).what and "FA9" not in CUDNN["attention"](row, given).what
+    monkeypatch.setattr(torch.nn.attention, "current_flash_attention_impl", lambda: None)
+    assert FLASH["attention"](row, given).what.endswith("FLASH_ATTENTION")
+    monkeypatch.delattr(torch.nn.attention, "current_flash_attention_impl")
+    assert FLASH["attention"](row, given).what.endswith("FLASH_ATTENTION")
 
 
 def test_a_backend_that_cannot_do_the_work_is_an_error_and_not_another_backend() -> None:
