@@ -6,7 +6,8 @@
     python tests/cuda/on_device.py -o build/device --list   what would be run, without a device
 
 What it does: the parts of ``device_plan`` one after the other, each within its share of the seconds; what one leaves, the next ones have.
-Everything is written at once: outcomes.json, a log of each job, wrappers/vectors.json, verify.json and verify.md, bench.json and bench.md.
+Everything is written at once: outcomes.json, a log of each job, wrappers/vectors.json, verify.json and verify.md, bench.json and bench.md;
+at the end all of it once more as results.tar.gz, for a machine that brings back few files.
 Exit codes: 0 all done; 1 something failed or was cut short; 2 there is no GPU; 130 interrupted. Nothing is installed and nothing committed.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tarfile
 from collections.abc import Sequence
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -25,6 +27,7 @@ ROOT = HERE.parents[1]
 #: what the jobs import; a machine may have none of it but CuPy
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "hypothesis", "pytest", "tabulate", "rich", "threadpoolctl", "matplotlib")
 SECONDS = 540.0
+ARCHIVE = "results.tar.gz"
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 
 
@@ -55,6 +58,15 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
+def archive(folder: Path, names: Sequence[str]) -> None:
+    """The results of these parts, and what was put together of them, in one file."""
+    together = (path for ending in ("json", "md", "txt") for path in sorted(folder.glob(f"*.{ending}")))
+    with tarfile.open(folder / ARCHIVE, "w:gz") as made:
+        for path in (*(folder / name for name in names), *together):
+            if path.exists():
+                made.add(path, path.name)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the session; the exit code."""
     parser = argparse.ArgumentParser("on_device", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"on_device: {why}", file=sys.stderr)
         return UNUSABLE
     session = run.Session(folder, environment(), ROOT, say=lambda text: print(text, flush=True))
+    (folder / ARCHIVE).unlink(missing_ok=True)
     interrupted = False
     try:
         session.run(chosen, arguments.seconds)
@@ -87,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         interrupted = True
     lines = session.summary()
     (folder / "summary.txt").write_text("\n".join((*lines, "")), encoding="utf-8")
+    archive(folder, [part.name for part in chosen])
     print("\n".join(("", *lines, f"results: {folder}")))
     return INTERRUPTED if interrupted else 0 if session.ok else FAILED
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -60,6 +61,10 @@ def test_it_runs_what_is_planned_and_ends_with_a_summary(
     assert line in (tmp_path / "results" / "summary.txt").read_text(encoding="utf-8")
     (found,) = json.loads((tmp_path / "results" / "outcomes.json").read_text(encoding="utf-8"))
     assert found["status"] == ("failed" if code else "done")
+    for _ in range(2):
+        with tarfile.open(tmp_path / "results" / "results.tar.gz") as kept:
+            assert kept.getnames() == ["one", "one/job.log", "outcomes.json", "summary.txt"], "and not an archive of an earlier run"
+        assert command.main(["-o", str(tmp_path / "results")]) == code
 
 
 def planned(command: ModuleType, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
