@@ -86,7 +86,7 @@ def test_the_benchmark_has_every_row_of_a_gpu_and_every_rival(parts: dict[str, A
 def test_a_kernel_that_no_device_has_run_is_last_and_limited(parts: dict[str, Any]) -> None:
     assert parts["bench"].jobs[-1].name == "warpgroups"
     untried = [number for number, job in enumerate(parts["tests"].jobs) if job.command[-1].endswith(" and True")]
-    assert untried == list(range(len(parts["tests"].jobs)))[-2:] and all(parts["tests"].jobs[number].limit <= 60 for number in untried)
+    assert untried == list(range(len(parts["tests"].jobs)))[-2:] and all(60 < parts["tests"].jobs[number].limit < 90 for number in untried)
     for job in parts["tests"].jobs:
         assert {"-v", "faulthandler_timeout=60"} <= set(job.command), "a log that says which test hangs, and where"
 
