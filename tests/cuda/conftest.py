@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -24,6 +25,8 @@ def neighbour(name: str) -> ModuleType:
     return sys.modules[full]
 
 
+#: of a property, on a push
+EXAMPLES = 3
 TIERS = {"T0", "T1", "T2", "T3a", "T3t"}
 #: of the parameter "sanitizer"
 SANITIZERS = {"address": "T3a", "thread": "T3t"}
@@ -69,6 +72,16 @@ def emulated(emulation: ModuleType, compiler: Any) -> Callable[..., Callable[...
         return emulation.namespace_of(source, emulation.stand_in(compiler, schedule, capability=capability))[phase]  # type: ignore[no-any-return]
 
     return made
+
+
+@pytest.fixture(scope="session")
+def profile() -> Iterator[str]:
+    """What the property suite is run with: on a push so many examples of each property on any machine, however long they take."""
+    from kernelproof.properties.profiles import PROFILES, Profile
+
+    PROFILES["push"] = Profile("push", EXAMPLES, seconds=3600.0, shrink_seconds=2.0, largest=40, boundaries=())
+    yield os.environ.get("KERNELPROOF_CUDA_PROFILE") or "push"
+    del PROFILES["push"]
 
 
 @pytest.fixture(scope="session")

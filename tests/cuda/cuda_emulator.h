@@ -56,11 +56,41 @@ namespace emulator {
 constexpr int lanes = 32, words = 12;
 constexpr size_t stack_bytes = 128 * 1024, guard_bytes = 256;
 
+// Where a thread stands. swapcontext asks the system for the mask of signals at each switch, which is most of what it does; where no
+// sanitizer has to follow, the registers that a call keeps are enough.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+struct Context {
+    void** top = nullptr;
+};
+__attribute__((naked, noinline)) inline void swap(Context*, Context*)
+{
+    asm("pushq %rbp\n pushq %rbx\n pushq %r12\n pushq %r13\n pushq %r14\n pushq %r15\n movq %rsp, (%rdi)\n movq (%rsi), %rsp\n"
+        "popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbx\n popq %rbp\n ret");
+}
+inline void begin(Context& made, char* stack, void (*enter)())
+{
+    made.top = reinterpret_cast<void**>(stack + stack_bytes) - 8;  // a multiple of 16 away, as a call leaves it
+    std::fill(made.top, made.top + 8, nullptr);
+    made.top[6] = reinterpret_cast<void*>(enter);
+}
+#else
+using Context = ucontext_t;
+inline void swap(Context* from, Context* to) { swapcontext(from, to); }
+inline void begin(Context& made, char* stack, void (*enter)())
+{
+    getcontext(&made);
+    made.uc_stack.ss_sp = stack;
+    made.uc_stack.ss_size = stack_bytes;
+    made.uc_link = nullptr;
+    makecontext(&made, enter, 0);
+}
+#endif
+
 enum class State { ready, meeting, waiting, done, blocked };
 constexpr int states = 5;
 
 struct Lane {
-    ucontext_t context;
+    Context context;
     char* stack = nullptr;
     void* fiber = nullptr;
     State state = State::done;
@@ -82,7 +112,7 @@ struct Warp {
 };
 
 struct Block {
-    ucontext_t scheduler;
+    Context scheduler;
     Lane* lane = nullptr;
     Warp* warp = nullptr;
     Lane* current = nullptr;
@@ -115,7 +145,7 @@ KP_UNSEEN inline EmulatedIndex block_size() { return block->size; }
 KP_UNSEEN inline EmulatedIndex grid_size() { return block->grid; }
 
 // What a sanitizer must know: which stack is in use, and what a barrier orders.
-KP_UNSEEN inline void switch_context(ucontext_t* from, ucontext_t* to, void* fiber, const void* stack, bool last)
+KP_UNSEEN inline void switch_context(Context* from, Context* to, void* fiber, const void* stack, bool last)
 {
 #if defined(__SANITIZE_THREAD__)
     __tsan_switch_to_fiber(fiber, 1);
@@ -123,11 +153,11 @@ KP_UNSEEN inline void switch_context(ucontext_t* from, ucontext_t* to, void* fib
 #if defined(__SANITIZE_ADDRESS__)
     void* own = nullptr;
     __sanitizer_start_switch_fiber(last ? nullptr : &own, stack, stack_bytes);
-    swapcontext(from, to);
+    swap(from, to);
     __sanitizer_finish_switch_fiber(own, nullptr, nullptr);
 #else
     (void)fiber, (void)stack, (void)last;
-    swapcontext(from, to);
+    swap(from, to);
 #endif
 }
 inline void release(void* clock)
@@ -156,7 +186,7 @@ KP_UNSEEN inline void yield(bool last = false)
 #if defined(__SANITIZE_ADDRESS__)
     void* own = nullptr;
     __sanitizer_start_switch_fiber(last ? nullptr : &own, scheduler_stack, scheduler_bytes);
-    swapcontext(&mine->context, &block->scheduler);
+    swap(&mine->context, &block->scheduler);
     __sanitizer_finish_switch_fiber(own, nullptr, nullptr);
 #else
     switch_context(&mine->context, &block->scheduler, block->fiber, nullptr, last);
@@ -389,8 +419,13 @@ int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned share
     std::vector<Warp> warp(threads / lanes);
     state.lane = lane.data();
     state.warp = warp.data();
-    const size_t stacks = stack_bytes * threads;
-    char* memory = static_cast<char*>(std::malloc(stacks));
+    static char* memory = nullptr;  // kept from launch to launch: new pages are slow
+    static size_t kept = 0;
+    if (kept < threads) {
+        std::free(memory);
+        memory = static_cast<char*>(std::malloc(stack_bytes * threads));
+        kept = threads;
+    }
     // exactly as large as the launch says: a sanitizer sees its ends, and a pattern behind it is looked at without one
     unsigned char* room = static_cast<unsigned char*>(std::malloc(128 + shared + guard_bytes));
     unsigned char* base = room + (128 - reinterpret_cast<uintptr_t>(room) % 128) % 128;
@@ -426,11 +461,7 @@ int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned share
             mine.thread = {thread, 0, 0};
             mine.asked = false;
             clear_copies(mine);
-            getcontext(&mine.context);
-            mine.context.uc_stack.ss_sp = mine.stack;
-            mine.context.uc_stack.ss_size = stack_bytes;
-            mine.context.uc_link = nullptr;
-            makecontext(&mine.context, reinterpret_cast<void (*)()>(enter), 0);
+            begin(mine.context, mine.stack, enter);
 #if defined(__SANITIZE_THREAD__)
             mine.fiber = __tsan_create_fiber(0);
 #endif
@@ -468,7 +499,6 @@ int launch(void (*kernel)(A...), unsigned grid, unsigned threads, unsigned share
     }
     std::free(exact);
     std::free(room);
-    std::free(memory);
     _mm_setcsr(control);
     return good ? 0 : 1;
 }

@@ -19,8 +19,6 @@ from kernelproof.properties.verify import checked_variant, verdict_on
 from kernelproof.symbolic.registry import gradient, has_gradient, phases
 
 pytestmark = pytest.mark.cuda
-#: on a push, for all properties of a gradient together, what is compiled and derived before not counted
-SECONDS = 2.0
 #: at night the others that do more to scores than masks do
 NIGHTLY: tuple[dict[str, object], ...] = (
     {"sinks": True, "softcap": 2.0, "rotary": "interleaved"}, {"fully_masked": "mean", "softcap": 2.0},
@@ -36,30 +34,30 @@ def named(part: object) -> str:
     return ("-".join(part) or "default") if isinstance(part, dict) else part if isinstance(part, str) else ""
 
 
-def judged(source: str, phase: str, variant: dict[str, object], neighbour: Any, emulation: ModuleType, compiler: Any) -> Any:
+def judged(source: str, profile: str, phase: str, variant: dict[str, object], neighbour: Any, emulation: ModuleType, compiler: Any) -> Any:
     """The verdict on a gradient file of a phase."""
     cases, given = neighbour("cases"), neighbour("gradient_cases")
-    name, profile = f"{phase}.vjp", os.environ.get("KERNELPROOF_CUDA_PROFILE", "")
+    name = f"{phase}.vjp"
     kernel = emulation.namespace_of(source, emulation.stand_in(compiler, 2))[f"{phase}_vjp"]
     call = next(call for call in given.calls(phase, variant, "float32") if all(part.size for part in call.seen().values()))
     kernel(*given.arguments(phase, call, "float32"), **call.options)  # compiles
     assert properties_of(name, variant)
     target = memory_target(kernel, phase=name, variant=checked_variant(name, variant))
     with assuming(cases.FLUSHED):
-        return verdict_on(target, profile=profile or "quick", dtype="float32", seed=0, **({} if profile else {"max_seconds": SECONDS}))
+        return verdict_on(target, profile=profile, dtype="float32", seed=0)
 
 
 @pytest.mark.tier("T2", vjp=True)
 @pytest.mark.parametrize(("phase", "variant"), TRIED, ids=named)
 def test_the_property_suite_holds(
-    phase: str, variant: dict[str, object], neighbour: Any, emulation: ModuleType, compiler: Any
+    phase: str, variant: dict[str, object], profile: str, neighbour: Any, emulation: ModuleType, compiler: Any
 ) -> None:
-    verdict = judged(cupy_gradient_source(gradient(phase, **variant), "float32"), phase, variant, neighbour, emulation, compiler)
+    verdict = judged(cupy_gradient_source(gradient(phase, **variant), "float32"), profile, phase, variant, neighbour, emulation, compiler)
     assert verdict, str(verdict)
 
 
-def test_the_property_suite_sees_a_fault(neighbour: Any, emulation: ModuleType, compiler: Any) -> None:
+def test_the_property_suite_sees_a_fault(profile: str, neighbour: Any, emulation: ModuleType, compiler: Any) -> None:
     """The last token of each row is left out."""
     source = cupy_gradient_source(gradient("embedding"), "float32").replace("at < end; ++at", "at + 1 < end; ++at")
-    verdict = judged(source, "embedding", {}, neighbour, emulation, compiler)
+    verdict = judged(source, profile, "embedding", {}, neighbour, emulation, compiler)
     assert verdict.verdict == "fail", str(verdict)

@@ -25,8 +25,6 @@ from kernelproof.symbolic.phases.attention_options import VARIANTS
 from kernelproof.symbolic.registry import derive, phases
 
 pytestmark = pytest.mark.cuda
-#: on a push, for all properties together
-SECONDS = {"tensor": 6.0, "tiled": 3.0, "other": 1.5}
 #: of the kernel in tiles; a nightly run takes each option alone as well
 TILED: tuple[dict[str, object], ...] = ({}, {"grouped_query": True, "sinks": True, "window": 3, "causal_alignment": "bottom_right"})
 WIDTH = 64
@@ -53,16 +51,15 @@ def widened(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.mark.tier("T2", kernel="attention on tensor cores")
 @pytest.mark.parametrize("alignment", ["top_left", "bottom_right"])
-def test_the_property_suite_holds(alignment: str, emulation: ModuleType, compiler: Any, cases: ModuleType) -> None:
-    profile = os.environ.get("KERNELPROOF_CUDA_PROFILE", "")
+def test_the_property_suite_holds(alignment: str, profile: str, emulation: ModuleType, compiler: Any, cases: ModuleType) -> None:
     module = emulation.stand_in(compiler, 2)
     kernel = emulation.namespace_of(cupy_source(derive("attention", causal_alignment=alignment), "float16"), module)["attention"]
     target = memory_target(widened(kernel), phase="attention", variant=checked_variant("attention", {"causal_alignment": alignment}))
     for mask in (None, np.ones((3, 3), dtype=bool)):
         target.function(*np.zeros((3, 3, 4), dtype=np.float16), mask=mask)  # compiles
-    before, limit = module.RawModule.counts.copy(), {} if profile else {"max_seconds": SECONDS["tensor"]}
+    before = module.RawModule.counts.copy()
     with assuming(cases.FLUSHED):
-        verdict = verdict_on(target, profile=profile or "quick", dtype="float16", seed=0, **limit)
+        verdict = verdict_on(target, profile=profile, dtype="float16", seed=0)
     assert verdict, str(verdict)
     _, conflicts, products = module.RawModule.counts - before
     assert products > 0 and conflicts == 0, "the tensor-core kernel was not used"
@@ -71,24 +68,22 @@ def test_the_property_suite_holds(alignment: str, emulation: ModuleType, compile
 @pytest.mark.tier("T2", kernel="attention in tiles")
 @pytest.mark.parametrize("variant", tiled_variants(), ids=lambda variant: "-".join(variant) or "plain")
 def test_the_property_suite_holds_in_tiles(
-    variant: dict[str, object], emulation: ModuleType, compiler: Any, cases: ModuleType
+    variant: dict[str, object], profile: str, emulation: ModuleType, compiler: Any, cases: ModuleType
 ) -> None:
-    profile = os.environ.get("KERNELPROOF_CUDA_PROFILE", "")
     space = emulation.namespace_of(cupy_source(derive("attention", **variant), "float32"), emulation.stand_in(compiler, 2))
     launches, launch = Counter[str](), space["_tiles"]
     space["_tiles"] = lambda name, *rest: launches.update([name]) or launch(name, *rest)
     target = memory_target(space["attention"], phase="attention", variant=checked_variant("attention", variant))
-    limit = {} if profile else {"max_seconds": SECONDS["tiled"]}
     with assuming(cases.FLUSHED):
-        verdict = verdict_on(target, profile=profile or "quick", dtype="float32", seed=0, **limit)
+        verdict = verdict_on(target, profile=profile, dtype="float32", seed=0)
     assert verdict, str(verdict)
     assert launches.total() > 1, "the kernel in tiles was hardly used"
 
 
 @pytest.mark.tier("T2")
 @pytest.mark.parametrize("phase", [phase for phase in phases() if phase != "attention"])
-def test_the_property_suite_holds_of_every_phase(phase: str, emulation: ModuleType, compiler: Any, neighbour: Any) -> None:
-    profile, cases = os.environ.get("KERNELPROOF_CUDA_PROFILE", ""), neighbour("cases")
+def test_the_property_suite_holds_of_every_phase(phase: str, profile: str, emulation: ModuleType, compiler: Any, neighbour: Any) -> None:
+    cases = neighbour("cases")
     space = emulation.namespace_of(cupy_source(derive(phase), "float32"), emulation.stand_in(compiler, 2))
     wanted = "_tiles" if phase in PHASES else "_launch"
     launches, launch = Counter[str](), space[wanted]
@@ -96,8 +91,7 @@ def test_the_property_suite_holds_of_every_phase(phase: str, emulation: ModuleTy
     call = next(cases.calls(phase, {}, "float32"))
     space[phase](*cases.arguments(phase, call, "float32"), **call.options)  # compiles
     target = memory_target(space[phase], phase=phase, variant=checked_variant(phase, {}))
-    limit = {} if profile else {"max_seconds": SECONDS["tiled" if phase in PHASES else "other"]}
     with assuming(cases.FLUSHED):
-        verdict = verdict_on(target, profile=profile or "quick", dtype="float32", seed=0, **limit)
+        verdict = verdict_on(target, profile=profile, dtype="float32", seed=0)
     assert verdict, str(verdict)
     assert launches.total() > 1, "the kernels were used to compile them alone"
