@@ -90,8 +90,9 @@ def test_the_property_suite_holds_of_every_phase(phase: str, profile: str, emula
     space[wanted] = lambda name, *rest: launches.update([name]) or launch(name, *rest)
     call = next(cases.calls(phase, {}, "float32"))
     space[phase](*cases.arguments(phase, call, "float32"), **call.options)  # compiles
+    launches.clear()
     target = memory_target(space[phase], phase=phase, variant=checked_variant(phase, {}))
     with assuming(cases.FLUSHED):
         verdict = verdict_on(target, profile=profile, dtype="float32", seed=0)
     assert verdict, str(verdict)
-    assert launches.total() > 1, "the kernels were used to compile them alone"
+    assert launches, "the suite did not use the kernels"
